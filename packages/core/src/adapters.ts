@@ -1,0 +1,123 @@
+// Every interface that a runtime or a vendor fills. Adapters throw and reject with `ConnectError` only; nothing here names a runtime.
+
+/** One upgraded client socket, as a runtime hands it to the gateway. */
+export interface Socket {
+  /** Bytes that `write` took and the operating system has not: what a slow reader costs. */
+  readonly bufferedBytes: number;
+  /**
+   * Sends text frames, in order, in one system call where the runtime can (cork). The gateway gathers what one turn of the event loop has
+   * for a socket and calls this once. Never throws; on a socket that is closing it does nothing.
+   * @param frames UTF-8 JSON, one element a frame; the same bytes may be handed to many sockets and must not be changed
+   */
+  write(frames: readonly Uint8Array[]): void;
+  /** Sends a WebSocket ping; the pong comes back through `SocketEvents.activity`. */
+  ping(): void;
+  /** Starts the closing handshake (RFC 6455 §7.1.2) after what was written; the adapter ends the socket by itself if the peer never answers. */
+  close(code: number, reason: string): void;
+  /** Drops the socket at once. */
+  terminate(): void;
+}
+
+/** What a runtime tells the gateway about a socket that `Gateway.open` accepted. Each is synchronous and never throws. */
+export interface SocketEvents {
+  /** A text frame of the client. */
+  text(data: string): void;
+  /** A binary frame; this sub-protocol has none. */
+  binary(): void;
+  /** Anything else that proves the peer alive: a ping or a pong. */
+  activity(): void;
+  /** The socket is gone. Called exactly once, whoever closed it. */
+  closed(code: number, reason: string): void;
+}
+
+export interface ProducerRecord {
+  readonly topic: string;
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface Producer {
+  /**
+   * Resolves when the record is stored for good (Kafka: acks=all). Records of one key are stored in the order of the calls.
+   * Rejects with `unavailable`, `deadline_exceeded`, `resource_exhausted` (too much waits already) or `invalid_argument` (too large). A rejected
+   * record may still have been stored.
+   */
+  send(record: ProducerRecord): Promise<void>;
+  /** Sends what waits, then lets go of everything. Later calls of `send` reject with `unavailable`. */
+  close(): Promise<void>;
+}
+
+export interface ConsumerRecord {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: string;
+  readonly key: string | null;
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A topic as whoever starts first creates it. */
+export interface Topic {
+  readonly name: string;
+  readonly partitions: number;
+  /** Default: the broker's. */
+  readonly retentionMs?: number;
+}
+
+export interface Subscription {
+  readonly topics: readonly Topic[];
+  /** Consumers of one group share the partitions; what it has committed it does not get again. A new group starts at the oldest record. */
+  readonly groupId: string;
+  /**
+   * Gets records of one partition, in order. They are committed after it returned; if it throws or rejects, the same records come again after
+   * a pause.
+   */
+  readonly deliver: (records: readonly ConsumerRecord[]) => void | Promise<void>;
+  /** Called each time the consumer begins or ceases to receive. */
+  readonly onReady: (ready: boolean) => void;
+  /** Ends the subscription: the last batch is finished and committed, then `run` resolves. */
+  readonly signal: AbortSignal;
+}
+
+export interface Consumer {
+  /** Creates missing topics, then delivers until the signal aborts. It rides out an absent broker; it rejects only on what can never work. */
+  run(subscription: Subscription): Promise<void>;
+}
+
+/** A value of `/services/{name}/{id}`. */
+export interface ServiceInstance {
+  readonly id: string;
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface Registration {
+  /** Fences one life of an id against the next: rises with every claim. */
+  readonly epoch: number;
+  /** Resolves when the key is no longer ours and was not given back by `release`. */
+  readonly lost: Promise<void>;
+  /** Deletes the key, if it is still ours. */
+  release(): Promise<void>;
+}
+
+export interface Registry {
+  /**
+   * Claims the instance's key and keeps it until released. Waits for an absent registry until the signal aborts.
+   * Rejects with `already_exists` when a living process holds the key.
+   */
+  register(instance: ServiceInstance, signal: AbortSignal): Promise<Registration>;
+  /**
+   * Calls `onChange` with all instances of a service, now and whenever they change. While the registry is away the last known ones stay.
+   * Resolves when the signal aborts.
+   */
+  watch(name: string, onChange: (instances: readonly ServiceInstance[]) => void, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Writes one line. `fields` holds ids and counts, never tokens, passwords or message content. */
+export type Log = (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void;

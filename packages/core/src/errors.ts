@@ -1,0 +1,117 @@
+// The one vocabulary of errors: Connect's codes, a reason beside them, and the table to HTTP statuses and close codes.
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@im-gateway/proto";
+
+export interface FieldViolation {
+  /** Path as the client wrote it, with dots. */
+  readonly field: string;
+  readonly description: string;
+}
+
+export interface FailureOptions {
+  /** When it is worth a retry, and how long to wait first. */
+  readonly retryAfterMs?: number;
+  readonly violations?: readonly FieldViolation[];
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+}
+
+/** The `domain` of every ErrorInfo that this project makes. */
+export const errorDomain = "im-gateway";
+
+/**
+ * A ConnectError that carries a domain reason (`google.rpc.ErrorInfo.reason`, UPPER_SNAKE) and, as asked, RetryInfo and BadRequest.
+ * `message` is for people and goes to clients: no internals.
+ */
+export function failure(code: Code, reason: string, message: string, options: FailureOptions = {}): ConnectError {
+  const error = new ConnectError(message, code, undefined, undefined, options.cause);
+  error.details.push({
+    desc: ErrorInfoSchema,
+    value: { reason, domain: errorDomain, metadata: { ...options.metadata } },
+  });
+  if (options.retryAfterMs !== undefined) {
+    error.details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(options.retryAfterMs) } });
+  }
+  if (options.violations !== undefined) {
+    const fieldViolations = options.violations.map(({ field, description }) => ({ field, description }));
+    error.details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+  }
+  return error;
+}
+
+/** invalid_argument with one field violation each. */
+export function invalidFields(...violations: readonly FieldViolation[]): ConnectError {
+  const message = violations
+    .map(({ field, description }) => (field === "" ? description : `${field}: ${description}`))
+    .join("; ");
+  return failure(Code.InvalidArgument, "INVALID_FIELD", message, { violations });
+}
+
+/** The reason in the error's ErrorInfo; "" where it has none. */
+export function reasonOf(error: ConnectError): string {
+  return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+}
+
+/** The wait that the error's RetryInfo asks for. */
+export function retryAfterMsOf(error: ConnectError): number | undefined {
+  const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  return delay === undefined ? undefined : Number(delay.seconds) * 1000 + Math.ceil(delay.nanos / 1e6);
+}
+
+const codeNames: Readonly<Record<Code, string>> = {
+  [Code.Canceled]: "canceled",
+  [Code.Unknown]: "unknown",
+  [Code.InvalidArgument]: "invalid_argument",
+  [Code.DeadlineExceeded]: "deadline_exceeded",
+  [Code.NotFound]: "not_found",
+  [Code.AlreadyExists]: "already_exists",
+  [Code.PermissionDenied]: "permission_denied",
+  [Code.ResourceExhausted]: "resource_exhausted",
+  [Code.FailedPrecondition]: "failed_precondition",
+  [Code.Aborted]: "aborted",
+  [Code.OutOfRange]: "out_of_range",
+  [Code.Unimplemented]: "unimplemented",
+  [Code.Internal]: "internal",
+  [Code.Unavailable]: "unavailable",
+  [Code.DataLoss]: "data_loss",
+  [Code.Unauthenticated]: "unauthenticated",
+};
+
+/** The code as clients see it. */
+export function codeName(code: Code): string {
+  return codeNames[code];
+}
+
+/** Source: the comments of google/rpc/code.proto. */
+export const httpStatus: Readonly<Record<Code, number>> = {
+  [Code.Canceled]: 499,
+  [Code.Unknown]: 500,
+  [Code.InvalidArgument]: 400,
+  [Code.DeadlineExceeded]: 504,
+  [Code.NotFound]: 404,
+  [Code.AlreadyExists]: 409,
+  [Code.PermissionDenied]: 403,
+  [Code.ResourceExhausted]: 429,
+  [Code.FailedPrecondition]: 400,
+  [Code.Aborted]: 409,
+  [Code.OutOfRange]: 400,
+  [Code.Unimplemented]: 501,
+  [Code.Internal]: 500,
+  [Code.Unavailable]: 503,
+  [Code.DataLoss]: 500,
+  [Code.Unauthenticated]: 401,
+};
+
+/** WebSocket close codes (RFC 6455 §7.4.1 and ours). After 4500 and above a client does not reconnect, nor after 1000, 1003, 1007, 1009. */
+export const CloseCode = {
+  UNSUPPORTED_DATA: 1003,
+  SERVICE_RESTART: 1012,
+  AUTH_TIMEOUT: 4001,
+  TOKEN_EXPIRED: 4003,
+  SLOW_CONSUMER: 4008,
+  HEARTBEAT_LOST: 4009,
+  PROTOCOL_ERROR: 4500,
+  TOKEN_INVALID: 4501,
+} as const;
+export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

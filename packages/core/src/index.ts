@@ -1,0 +1,2 @@
+export type * from "./adapters.ts";
+export * from "./errors.ts";
