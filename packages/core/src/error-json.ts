@@ -1,0 +1,45 @@
+// A ConnectError as clients see it: google.rpc details as JSON with "@type", on REST and in error frames alike.
+import { create, createRegistry, fromBinary, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { base64Encode } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "@im-gateway/proto";
+import { codeName, failure } from "./errors.ts";
+import { writeMessage } from "./json/write.ts";
+
+const detailTypes = createRegistry(ErrorInfoSchema, BadRequestSchema, RetryInfoSchema);
+
+/** The body of a failed REST request (CONTRACT §3). */
+export function errorBody(error: ConnectError, traceId: string): JsonObject {
+  return {
+    code: codeName(error.code),
+    message: error.rawMessage,
+    details: errorDetails(error),
+    trace_id: traceId,
+  };
+}
+
+/** The details; a type that is not known here stays opaque, as base64 in `value`. */
+export function errorDetails(error: ConnectError): JsonObject[] {
+  return error.details.map((detail) => {
+    if ("desc" in detail) {
+      const message = create(detail.desc, detail.value);
+      return withType(detail.desc.typeName, writeMessage(detail.desc, message));
+    }
+    const desc = detailTypes.getMessage(detail.type);
+    return withType(
+      detail.type,
+      desc === undefined ? { value: base64Encode(detail.value) } : writeMessage(desc, fromBinary(desc, detail.value)),
+    );
+  });
+}
+
+/** Anything that was thrown, as a ConnectError; what is not one is a fault of ours and tells the client nothing. */
+export function toConnectError(thrown: unknown): ConnectError {
+  return thrown instanceof ConnectError
+    ? thrown
+    : failure(Code.Internal, "INTERNAL", "internal error", { cause: thrown });
+}
+
+function withType(typeName: string, fields: { [key: string]: JsonValue }): JsonObject {
+  return { "@type": `type.googleapis.com/${typeName}`, ...fields };
+}

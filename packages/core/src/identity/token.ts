@@ -1,0 +1,94 @@
+// Access tokens: JWTs signed with the shared secret (CONTRACT §2, RFC 8725, RFC 9068).
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { errors, jwtVerify } from "jose";
+import { failure } from "../errors.ts";
+
+/** Who a token speaks for. */
+export interface Identity {
+  /** `sub`. */
+  readonly userId: string;
+  /** `did`; "" without one. */
+  readonly deviceId: string;
+  /** `sid`; "" without one. */
+  readonly sessionId: string;
+  /** `exp`, Unix milliseconds. */
+  readonly expiresAtMs: number;
+}
+
+export interface TokenVerifierOptions {
+  /** HS256 key, as text. */
+  readonly secret: string;
+  /** When set, a token of another issuer is bad. */
+  readonly issuer?: string;
+  /** Values of the header `typ` that count as an access token. Default: at+jwt. */
+  readonly acceptedTypes?: readonly string[];
+  /** Unix milliseconds. */
+  readonly now: () => number;
+}
+
+/** Rejects with `unauthenticated`: TOKEN_EXPIRED, or TOKEN_INVALID for anything else. */
+export type VerifyToken = (token: string) => Promise<Identity>;
+
+const maxTokenLength = 8 * 1024;
+// jose forgives padding and white space; a token here has one spelling only.
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken {
+  const { issuer, acceptedTypes = ["at+jwt"], now } = options;
+  const types = new Set(acceptedTypes.map(normalizeType));
+  // A CryptoKey, not bytes: jose refuses it for every other algorithm.
+  const key = crypto.subtle.importKey(
+    "raw",
+    new TextEncoder().encode(options.secret),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["verify"],
+  );
+
+  return async (token) => {
+    if (token.length > maxTokenLength || !COMPACT_JWS.test(token)) {
+      throw invalidToken();
+    }
+    try {
+      const { payload, protectedHeader } = await jwtVerify(token, await key, {
+        algorithms: ["HS256"],
+        requiredClaims: ["sub", "exp"],
+        currentDate: new Date(now()),
+        ...(issuer === undefined ? {} : { issuer }),
+      });
+      const { sub, exp, did, sid } = payload;
+      if (
+        !types.has(normalizeType(protectedHeader.typ)) ||
+        typeof sub !== "string" ||
+        sub === "" ||
+        exp === undefined
+      ) {
+        throw invalidToken();
+      }
+      return { userId: sub, deviceId: text(did), sessionId: text(sid), expiresAtMs: exp * 1000 };
+    } catch (cause) {
+      if (cause instanceof errors.JWTExpired) {
+        throw failure(Code.Unauthenticated, "TOKEN_EXPIRED", "the access token has expired", { cause });
+      }
+      throw invalidToken(cause);
+    }
+  };
+}
+
+/** The token of an `Authorization: Bearer` header (RFC 6750 §2.1); undefined where there is no such header. */
+export function bearerToken(authorization: string | null): string | undefined {
+  return /^bearer +(.*)$/i.exec(authorization?.trim() ?? "")?.[1]?.trim();
+}
+
+function invalidToken(cause?: unknown): ConnectError {
+  return failure(Code.Unauthenticated, "TOKEN_INVALID", "the access token is not valid", { cause });
+}
+
+/** RFC 7515 §4.1.9: compared without case, `application/` may be left out. */
+function normalizeType(type: string | undefined): string {
+  return (type ?? "").toLowerCase().replace(/^application\//, "");
+}
+
+function text(claim: unknown): string {
+  return typeof claim === "string" ? claim : "";
+}

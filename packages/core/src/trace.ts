@@ -1,0 +1,34 @@
+// W3C Trace Context (https://www.w3.org/TR/trace-context/): one trace id from the client's request to the last record.
+
+export interface Trace {
+  /** 32 hexadecimal digits; `trace_id` in frames, records and error bodies. */
+  readonly traceId: string;
+  /** The header that hands the trace on. */
+  readonly traceparent: string;
+}
+
+const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
+const NO_TRACE = "0".repeat(32);
+const NO_SPAN = "0".repeat(16);
+
+/** The caller's trace, or a new one where its header is absent or malformed. */
+export function traceOf(traceparent: string | null | undefined): Trace {
+  const match = TRACEPARENT.exec(traceparent ?? "");
+  const [, traceId = NO_TRACE, spanId = NO_SPAN] = match ?? [];
+  return match !== null && traceId !== NO_TRACE && spanId !== NO_SPAN ? { traceId, traceparent: match[0] } : newTrace();
+}
+
+export function newTrace(): Trace {
+  const hex = randomHex();
+  const traceId = hex.slice(0, 32);
+  return { traceId, traceparent: `00-${traceId}-${hex.slice(32)}-00` };
+}
+
+/** 24 random bytes: a trace id and a span id. */
+function randomHex(): string {
+  let hex = "";
+  for (const byte of crypto.getRandomValues(new Uint8Array(24))) {
+    hex += (byte | 0x100).toString(16).slice(1);
+  }
+  return hex;
+}
