@@ -1,0 +1,85 @@
+import { existsSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { Kafka as Client, logLevel, Partitioners } from "kafkajs";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Kafka, startKafka } from "./kafka.ts";
+import { waitFor } from "./process.ts";
+
+const folders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("im-gateway-kafka-"));
+
+let kafka: Kafka;
+let client: Client;
+let foldersBefore: string[];
+beforeAll(async () => {
+  foldersBefore = folders();
+  kafka = await startKafka();
+  client = new Client({
+    clientId: "test",
+    brokers: [...kafka.brokers],
+    logLevel: logLevel.NOTHING,
+    requestTimeout: 2000,
+  });
+});
+afterAll(() => kafka.stop());
+
+async function send(value: string): Promise<void> {
+  const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner, retry: { retries: 0 } });
+  try {
+    await producer.connect();
+    await producer.send({ topic: "kept", acks: -1, messages: [{ value }] });
+  } finally {
+    await producer.disconnect();
+  }
+}
+
+async function received(groupId: string, count: number): Promise<string[]> {
+  const consumer = client.consumer({ groupId });
+  const values: string[] = [];
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topic: "kept", fromBeginning: true });
+    await consumer.run({
+      eachMessage: async ({ message }) => {
+        values.push(String(message.value));
+      },
+    });
+    await waitFor(() => values.length >= count, { timeoutMs: 10_000, what: `${count} records` });
+  } finally {
+    await consumer.disconnect();
+  }
+  return values;
+}
+
+it("takes requests at once, and keeps its address and data through a kill and a restart", async () => {
+  const admin = client.admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: "kept", numPartitions: 1 }], waitForLeaders: true });
+  await admin.disconnect();
+  await send("one");
+  await kafka.restart();
+  await send("two");
+  await kafka.kill();
+  await expect(send("lost")).rejects.toThrow();
+  await kafka.restart();
+  await send("three");
+  expect(await received("after-restarts", 3)).toEqual(["one", "two", "three"]);
+}, 60_000);
+
+it("answers nothing while frozen", async () => {
+  kafka.freeze();
+  await expect(send("never")).rejects.toThrow();
+  kafka.thaw();
+  await waitFor(() => send("thawed").then(() => true), { timeoutMs: 15_000, what: "a send after the thaw" });
+}, 30_000);
+
+it("leaves no process and no folder behind", async () => {
+  const other = await startKafka();
+  const { pid } = other;
+  expect(folders().length).toBeGreaterThan(foldersBefore.length);
+  await other.stop();
+  await other.stop();
+  expect(existsSync(`/proc/${pid}`)).toBe(false);
+  await expect(other.restart()).rejects.toThrow(/start a new one/);
+  await kafka.stop();
+  expect(folders().filter((name) => !foldersBefore.includes(name))).toEqual([]);
+}, 30_000);
