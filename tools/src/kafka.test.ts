@@ -33,7 +33,11 @@ async function send(value: string): Promise<void> {
 }
 
 async function received(groupId: string, count: number): Promise<string[]> {
-  const consumer = client.consumer({ groupId });
+  const consumer = client.consumer({
+    groupId,
+    maxWaitTimeInMs: 200,
+    retry: { initialRetryTime: 50, maxRetryTime: 500 },
+  });
   const values: string[] = [];
   try {
     await consumer.connect();
