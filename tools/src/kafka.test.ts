@@ -8,22 +8,25 @@ import { waitFor } from "./process.ts";
 const folders = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("im-gateway-kafka-"));
 
 let kafka: Kafka;
-let client: Client;
 let foldersBefore: string[];
 beforeAll(async () => {
   foldersBefore = folders();
   kafka = await startKafka();
-  client = new Client({
+});
+afterAll(() => kafka.stop());
+
+function client(retries: number): Client {
+  return new Client({
     clientId: "test",
     brokers: [...kafka.brokers],
     logLevel: logLevel.NOTHING,
     requestTimeout: 2000,
+    retry: { initialRetryTime: 50, maxRetryTime: 500, retries },
   });
-});
-afterAll(() => kafka.stop());
+}
 
 async function send(value: string): Promise<void> {
-  const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner, retry: { retries: 0 } });
+  const producer = client(0).producer({ createPartitioner: Partitioners.DefaultPartitioner });
   try {
     await producer.connect();
     await producer.send({ topic: "kept", acks: -1, messages: [{ value }] });
@@ -33,11 +36,7 @@ async function send(value: string): Promise<void> {
 }
 
 async function received(groupId: string, count: number): Promise<string[]> {
-  const consumer = client.consumer({
-    groupId,
-    maxWaitTimeInMs: 200,
-    retry: { initialRetryTime: 50, maxRetryTime: 500 },
-  });
+  const consumer = client(20).consumer({ groupId, maxWaitTimeInMs: 200 });
   const values: string[] = [];
   try {
     await consumer.connect();
@@ -55,7 +54,7 @@ async function received(groupId: string, count: number): Promise<string[]> {
 }
 
 it("takes requests at once, and keeps its address and data through a kill and a restart", async () => {
-  const admin = client.admin();
+  const admin = client(20).admin();
   await admin.connect();
   await admin.createTopics({ topics: [{ topic: "kept", numPartitions: 1 }], waitForLeaders: true });
   await admin.disconnect();
