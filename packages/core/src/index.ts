@@ -1,4 +1,7 @@
 export type * from "./adapters.ts";
 export * from "./errors.ts";
+export { createGateway, type Gateway, type Upgrade } from "./gateway.ts";
+export type { Identity } from "./identity/token.ts";
+export type { GatewayOptions, GatewayTopics, WebSocketLimits } from "./options.ts";
 export { decodeRecord, encodeRecord } from "./record/codec.ts";
 export { newTrace, type Trace, traceOf } from "./trace.ts";

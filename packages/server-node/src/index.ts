@@ -1,1 +1,2 @@
-export {};
+export { type GatewayServer, type ServerOptions, serveGateway } from "./server.ts";
+export { type SocketsOptions, serveSockets } from "./sockets.ts";

@@ -1,0 +1,143 @@
+// One socket's life: waiting for its first `auth` frame → open → closed. Moved by this class alone.
+import type { Socket } from "./adapters.ts";
+import type { CloseCode } from "./errors.ts";
+import type { Identity } from "./identity/token.ts";
+
+export type ConnectionState =
+  /** Upgraded without a token. `held` are the texts that came while one is being verified: they are handled after it. */
+  | { readonly t: "waiting"; readonly sinceMs: number; readonly held: string[] | undefined }
+  /** Authenticated. `held` as above, while a token that came in band is being verified. */
+  | { readonly t: "open"; readonly identity: Identity; readonly held: string[] | undefined }
+  | { readonly t: "closed" };
+
+export interface ConnectionLimits {
+  /** What may wait for a slow reader before the socket is closed 4008. */
+  readonly sendBufferBytes: number;
+}
+
+/** More bad frames than this within the window close the socket 4500 (CONTRACT §4). */
+const maxBadFrames = 10;
+const badFrameWindowMs = 60_000;
+/** Texts that may wait while a token is verified; a client that sends more before it is told who it is, is refused. */
+const maxHeld = 64;
+
+/** A class with private fields, not a closure: there are 100,000 of them. */
+export class Connection {
+  readonly id: string;
+  /** Unix milliseconds of the last thing that the client sent, pongs included. */
+  lastInputMs: number;
+  /** Unix milliseconds of the ping that nothing has come after; 0 without one. */
+  pingedMs = 0;
+  /** The client was told that its token ends soon. */
+  expiringSent = false;
+  readonly #socket: Socket;
+  readonly #limits: ConnectionLimits;
+  #state: ConnectionState;
+  #outbox: Uint8Array[] = [];
+  #outboxBytes = 0;
+  #badFramesMs: number[] | undefined;
+
+  constructor(id: string, socket: Socket, limits: ConnectionLimits, nowMs: number) {
+    this.id = id;
+    this.lastInputMs = nowMs;
+    this.#socket = socket;
+    this.#limits = limits;
+    this.#state = { t: "waiting", sinceMs: nowMs, held: undefined };
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Undefined before authentication and after the close. */
+  get identity(): Identity | undefined {
+    return this.#state.t === "open" ? this.#state.identity : undefined;
+  }
+
+  /** From now on texts are held, until `authenticated`. */
+  verifying(): void {
+    if (this.#state.t !== "closed") {
+      this.#state = { ...this.#state, held: [] };
+    }
+  }
+
+  /**
+   * Keeps a text that came while a token is verified.
+   * @returns "not-verifying": handle it now; "full": too many
+   */
+  hold(text: string): "held" | "not-verifying" | "full" {
+    const held = this.#state.t === "closed" ? undefined : this.#state.held;
+    if (held === undefined) {
+      return "not-verifying";
+    }
+    return held.push(text) > maxHeld ? "full" : "held";
+  }
+
+  /** @returns the texts that were held, to be handled now */
+  authenticated(identity: Identity): readonly string[] {
+    if (this.#state.t === "closed") {
+      return [];
+    }
+    const held = this.#state.held ?? [];
+    this.#state = { t: "open", identity, held: undefined };
+    this.expiringSent = false;
+    return held;
+  }
+
+  /** Counts a frame that broke the protocol. @returns whether there are too many now */
+  countBadFrame(nowMs: number): boolean {
+    this.#badFramesMs = (this.#badFramesMs ?? []).filter((at) => at > nowMs - badFrameWindowMs);
+    this.#badFramesMs.push(nowMs);
+    return this.#badFramesMs.length > maxBadFrames;
+  }
+
+  /** @returns whether this was the first frame since the last flush: somebody has to call `flush` at the end of the turn */
+  queue(frame: Uint8Array): boolean {
+    if (this.#state.t === "closed") {
+      return false;
+    }
+    this.#outboxBytes += frame.length;
+    return this.#outbox.push(frame) === 1;
+  }
+
+  /** Hands all that was queued to the socket in one write. @returns false when the reader is too slow: the caller closes it */
+  flush(): boolean {
+    if (this.#outbox.length === 0) {
+      return true;
+    }
+    if (this.#socket.bufferedBytes + this.#outboxBytes > this.#limits.sendBufferBytes) {
+      this.#outbox = [];
+      this.#outboxBytes = 0;
+      return false;
+    }
+    const frames = this.#outbox;
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    this.#socket.write(frames);
+    return true;
+  }
+
+  ping(nowMs: number): void {
+    this.pingedMs = nowMs;
+    this.#socket.ping();
+  }
+
+  /** Flushes, then starts the closing handshake. Does nothing on one that is closed. @returns who it was, if it was open until now */
+  close(code: CloseCode, reason: string): Identity | undefined {
+    const { identity } = this;
+    if (this.#state.t !== "closed") {
+      this.flush();
+      this.#state = { t: "closed" };
+      this.#socket.close(code, reason);
+    }
+    return identity;
+  }
+
+  /** The socket is gone. @returns who it was, if it was open until now */
+  closed(): Identity | undefined {
+    const { identity } = this;
+    this.#state = { t: "closed" };
+    this.#outbox = [];
+    return identity;
+  }
+}

@@ -1,0 +1,56 @@
+// A record of `downstream-{gateway_id}` → whom it is for and the frame that they get.
+import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
+import type { ConsumerRecord } from "./adapters.ts";
+import { invalidFields } from "./errors.ts";
+import { encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
+import type { Recipients } from "./hub.ts";
+import { decodeRecord } from "./record/codec.ts";
+
+export interface Delivery {
+  readonly recipients: Recipients;
+  /** The frame's bytes, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
+  encode(nowMs: number): Uint8Array;
+}
+
+const maxTargetUsers = 1000;
+
+/** @throws ConnectError invalid_argument: not a downstream record, or one for nobody */
+export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
+  const record = decodeRecord(DownstreamRecordSchema, consumed.value);
+  const { targetUserId, targetUserIds, targetConnectionIds, excludeConnectionIds, broadcast } = record;
+  if (targetUserIds.length > maxTargetUsers) {
+    throw invalidFields({ field: "target_user_ids", description: `more than ${maxTargetUsers}` });
+  }
+  const userIds = targetUserId === "" ? targetUserIds : [targetUserId, ...targetUserIds];
+  if (userIds.length === 0 && targetConnectionIds.length === 0 && !broadcast) {
+    throw invalidFields({ field: "target_user_id", description: "the record has no target" });
+  }
+  return {
+    recipients: {
+      userIds,
+      connectionIds: targetConnectionIds,
+      excludedConnectionIds: excludeConnectionIds,
+      broadcast,
+    },
+    encode: (nowMs) => encodeRecordFrame(record, nowMs),
+  };
+}
+
+function encodeRecordFrame(record: DownstreamRecord, nowMs: number): Uint8Array {
+  const { type, clientMsgId } = record;
+  if (type === "" || (type === "new-message" && record.data === undefined)) {
+    const { messageId, conversationId, senderId, messageType, content, seqId } = record;
+    const timestamp = record.timestamp * 1000n;
+    return encodeServerFrame(
+      {
+        case: "newMessage",
+        value: { messageId, conversationId, senderId, messageType, content, seqId, timestamp, clientMsgId },
+      },
+      "",
+      nowMs,
+    );
+  }
+  // An error about a message names it, also where the back end says so in the record only.
+  const data = type === "error" && clientMsgId !== "" ? { client_msg_id: clientMsgId, ...record.data } : record.data;
+  return encodeForeignFrame(type, data ?? {}, nowMs);
+}

@@ -1,0 +1,98 @@
+// The Hono app: health, readiness, and every REST route of the contract behind one mount.
+import { Code } from "@connectrpc/connect";
+import { Hono } from "hono";
+import { toConnectError } from "./error-json.ts";
+import { failure } from "./errors.ts";
+import { traceOf } from "./trace.ts";
+import { errorResponse, type Transcoder } from "./transcode/transcoder.ts";
+
+export interface HttpOptions {
+  readonly gatewayId: string;
+  readonly instance: string;
+  readonly version: string;
+  readonly transcoder: Transcoder;
+  /** Why the gateway is not ready; empty when it is. */
+  readonly unready: () => readonly string[];
+  readonly maxBodyBytes: number;
+}
+
+export interface HttpBindings {
+  Bindings: {
+    /** Path and query as they came, where the runtime's Request holds a normalised one. */
+    readonly rawPath?: string;
+  };
+}
+
+export function createHttp(options: HttpOptions): Hono<HttpBindings> {
+  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes } = options;
+  const app = new Hono<HttpBindings>();
+
+  app.get("/health", (c) => c.json({ status: "ok", gateway_id: gatewayId, instance, version }));
+
+  app.get("/ready", (c) => {
+    const reasons = unready();
+    return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
+  });
+
+  app.all("*", async (c) => {
+    const request = c.req.raw;
+    try {
+      return await transcoder.handle({
+        method: request.method,
+        path: c.env?.rawPath ?? pathOf(request.url),
+        headers: request.headers,
+        body: await readBody(request, maxBodyBytes),
+        signal: request.signal,
+      });
+    } catch (thrown) {
+      return errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+    }
+  });
+
+  return app;
+}
+
+function pathOf(url: string): string {
+  const { pathname, search } = new URL(url);
+  return pathname + search;
+}
+
+/** Counts the bytes that come, not those that were announced. */
+async function readBody(request: Request, maxBytes: number): Promise<Uint8Array | null> {
+  if (request.body === null) {
+    return null;
+  }
+  const tooLarge = (): Error =>
+    failure(Code.ResourceExhausted, "BODY_TOO_LARGE", `the body is larger than ${maxBytes} bytes`);
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) {
+    throw tooLarge();
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of readChunks(request.body)) {
+    length += chunk.length;
+    if (length > maxBytes) {
+      throw tooLarge();
+    }
+    chunks.push(chunk);
+  }
+  const body = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return body;
+}
+
+/** Async iteration of a ReadableStream, which the standard library's types do not have yet. */
+async function* readChunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  try {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      yield next.value;
+    }
+  } finally {
+    await reader.cancel();
+  }
+}

@@ -1,0 +1,86 @@
+// What createGateway takes, and what it takes for granted.
+import type { DescService } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
+import type { Consumer, Log, Producer, Registry } from "./adapters.ts";
+
+export interface GatewayOptions {
+  /** Names this gateway in records and in etcd; its downstream topic ends in it. */
+  readonly gatewayId: string;
+  readonly version: string;
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly registry: Registry;
+  /** To im-logic. */
+  readonly transport: Transport;
+  readonly log: Log;
+  readonly jwt: {
+    /** HS256 key. */
+    readonly secret: string;
+    /** When set, tokens of other issuers are bad. */
+    readonly issuer?: string;
+    /** Default: at+jwt. */
+    readonly acceptedTypes?: readonly string[];
+  };
+  /** The API. Default: the services of im.logic.v1. */
+  readonly services?: readonly DescService[];
+  readonly topics?: Partial<GatewayTopics>;
+  readonly websocket?: Partial<WebSocketLimits>;
+  /** Default: 1 MiB. */
+  readonly maxBodyBytes?: number;
+  /** Further reasons not to be ready. */
+  readonly unready?: () => readonly string[];
+  /** Runs a function at the end of this turn of the event loop. Default: queueMicrotask; where there is setImmediate it gathers more. */
+  readonly defer?: (run: () => void) => void;
+  /** Unix milliseconds. Default: Date.now. */
+  readonly now?: () => number;
+}
+
+export interface GatewayTopics {
+  /** Default: upstream. */
+  readonly upstream: string;
+  /** Default: downstream-. */
+  readonly downstreamPrefix: string;
+  /** Default: user-events. */
+  readonly userEvents: string;
+}
+
+export interface WebSocketLimits {
+  /** Silence after which the server pings. Default: 25 s. */
+  readonly heartbeatIntervalMs: number;
+  /** Silence after that ping which closes 4009. Default: 10 s. */
+  readonly heartbeatTimeoutMs: number;
+  /** Time for the first `auth` frame. Default: 10 s. */
+  readonly authTimeoutMs: number;
+  /** Told to clients in `connected`; the socket's adapter closes 1009 beyond it. Default: 64 KiB. */
+  readonly maxFrameBytes: number;
+  /** What may wait for one slow reader. Default: 1 MiB. */
+  readonly sendBufferBytes: number;
+}
+
+export const defaultServices: readonly DescService[] = [
+  AuthService,
+  UserService,
+  ConversationService,
+  MessageService,
+  GroupService,
+];
+
+export const defaultTopics: GatewayTopics = {
+  upstream: "upstream",
+  downstreamPrefix: "downstream-",
+  userEvents: "user-events",
+};
+
+export const defaultWebSocketLimits: WebSocketLimits = {
+  heartbeatIntervalMs: 25_000,
+  heartbeatTimeoutMs: 10_000,
+  authTimeoutMs: 10_000,
+  maxFrameBytes: 64 * 1024,
+  sendBufferBytes: 1024 * 1024,
+};
+
+export const defaultMaxBodyBytes: number = 1024 * 1024;
+
+/** Of a gateway's own topic (CONTRACT §5). */
+export const downstreamRetentionMs: number = 60 * 60 * 1000;

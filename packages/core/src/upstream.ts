@@ -1,0 +1,58 @@
+// A message on its way to Kafka: what a client sent and who sent it → the record on `upstream`.
+import { create } from "@bufbuild/protobuf";
+import { type MessageType, UpstreamRecordSchema } from "@im-gateway/proto";
+import type { ProducerRecord } from "./adapters.ts";
+import { encodeRecord } from "./record/codec.ts";
+import type { Trace } from "./trace.ts";
+
+/** What a client says, by frame or by REST. */
+export interface OutgoingMessage {
+  readonly conversationId: string;
+  readonly messageType: MessageType;
+  readonly content: string;
+  readonly clientMsgId: string;
+}
+
+export interface Sender {
+  readonly userId: string;
+  readonly deviceId: string;
+  /** "" where the message came over HTTP. */
+  readonly connectionId: string;
+}
+
+/** The gateway that signs the record. */
+export interface Origin {
+  readonly gatewayId: string;
+  readonly gatewayEpoch: number;
+  readonly topic: string;
+}
+
+export function toUpstreamRecord(
+  message: OutgoingMessage,
+  sender: Sender,
+  origin: Origin,
+  trace: Trace,
+  nowMs: number,
+): ProducerRecord {
+  const { conversationId, messageType, content, clientMsgId } = message;
+  const record = create(UpstreamRecordSchema, {
+    traceId: trace.traceId,
+    userId: sender.userId,
+    gatewayId: origin.gatewayId,
+    conversationId,
+    messageType,
+    content,
+    clientMsgId,
+    timestamp: BigInt(Math.floor(nowMs / 1000)),
+    deviceId: sender.deviceId,
+    connectionId: sender.connectionId,
+    gatewayEpoch: BigInt(origin.gatewayEpoch),
+  });
+  return {
+    topic: origin.topic,
+    // One conversation, one partition: its messages keep their order.
+    key: conversationId,
+    value: encodeRecord(UpstreamRecordSchema, record),
+    headers: { traceparent: trace.traceparent },
+  };
+}

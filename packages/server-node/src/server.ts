@@ -1,0 +1,78 @@
+// The gateway's HTTP port on Node: REST through Hono, WebSockets through ws.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import type { Gateway, Log } from "@im-gateway/core";
+import { serveSockets } from "./sockets.ts";
+
+export interface ServerOptions {
+  readonly gateway: Gateway;
+  /** Default: all interfaces. */
+  readonly host?: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly log: Log;
+  /** Path of the WebSocket. Default: /ws. */
+  readonly wsPath?: string;
+  /** Default: 64 KiB. */
+  readonly maxFrameBytes?: number;
+  /** Time for a whole request to arrive. Default: 30 s. */
+  readonly readTimeoutMs?: number;
+  /** Time that an answer may stand still. Default: 30 s. */
+  readonly writeTimeoutMs?: number;
+}
+
+export interface GatewayServer {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no new connection; resolves when the last one has ended. Idle ones end at once. */
+  close(): Promise<void>;
+}
+
+/** Time for the headers, whatever the body may take: half-open requests are cheap to make. */
+const headersTimeoutMs = 10_000;
+
+/** Resolves when the port is open. Rejects when it can not be had. */
+export async function serveGateway(options: ServerOptions): Promise<GatewayServer> {
+  const { gateway, log, wsPath = "/ws", maxFrameBytes = 64 * 1024 } = options;
+  const { readTimeoutMs = 30_000, writeTimeoutMs = 30_000 } = options;
+  const listener = getRequestListener(
+    (request, { incoming }) => gateway.fetch(request, incoming.url === undefined ? {} : { rawPath: incoming.url }),
+    { overrideGlobalObjects: false },
+  );
+  const server = createServer(
+    { requestTimeout: readTimeoutMs, headersTimeout: Math.min(headersTimeoutMs, readTimeoutMs) },
+    (incoming, outgoing) => {
+      listener(incoming, outgoing).catch((error: unknown) => {
+        log("error", "request failed", { error });
+        outgoing.destroy();
+      });
+    },
+  );
+  server.timeout = writeTimeoutMs;
+  serveSockets({ server, gateway, path: wsPath, maxFrameBytes, log });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ port: options.port, ...(options.host === undefined ? {} : { host: options.host }) }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const { address, port } = addressOf(server.address());
+  return {
+    host: address,
+    port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+function addressOf(address: AddressInfo | string | null): AddressInfo {
+  if (address === null || typeof address === "string") {
+    throw new Error("the server does not listen on a TCP port");
+  }
+  return address;
+}

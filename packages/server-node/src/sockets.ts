@@ -1,0 +1,122 @@
+// WebSockets on Node: ws speaks the protocol, the upgraded TCP socket is ours, so that a turn's frames leave in one write.
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Gateway, Log, Socket } from "@im-gateway/core";
+import { type RawData, type WebSocket, WebSocketServer } from "ws";
+
+export interface SocketsOptions {
+  readonly server: Server;
+  readonly gateway: Gateway;
+  /** Upgrades of other paths are refused with 404. */
+  readonly path: string;
+  /** A longer frame closes its socket 1009. */
+  readonly maxFrameBytes: number;
+  readonly log: Log;
+}
+
+/** How long a peer may take to answer a close before its TCP connection is dropped. */
+const closeTimeoutMs = 2000;
+/** A message in more pieces than this is an attack, not a message. */
+const maxFragments = 1024;
+
+/** Answers the server's WebSocket upgrades from now on. */
+export function serveSockets({ server, gateway, path, maxFrameBytes, log }: SocketsOptions): void {
+  const protocols = new WeakMap<IncomingMessage, string>();
+  const options = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: maxFrameBytes,
+    maxFragments,
+    closeTimeout: closeTimeoutMs,
+    // By itself ws would echo the first sub-protocol that was offered, which may hold the token.
+    handleProtocols: (_offered: Set<string>, request: IncomingMessage) => protocols.get(request) ?? false,
+  };
+  const webSockets = new WebSocketServer(options);
+
+  server.on("upgrade", (request, tcp, head) => {
+    // A peer may reset the connection at any time, also while its token is verified.
+    const onError = (error: Error): void => log("debug", "upgrade failed", { error: error.message });
+    tcp.on("error", onError);
+    upgrade(request, tcp, head).catch((error: unknown) => {
+      log("error", "upgrade failed", { error });
+      tcp.destroy();
+    });
+  });
+
+  const upgrade = async (request: IncomingMessage, tcp: Duplex, head: Buffer): Promise<void> => {
+    const url = request.url ?? "/";
+    const headers = headersOf(request);
+    if (url.split("?")[0] !== path) {
+      await refuse(tcp, await gateway.fetch(new Request(`http://localhost${path}`, { headers }), { rawPath: url }));
+      return;
+    }
+    const decision = await gateway.upgrade({ path: url, headers });
+    if (!decision.accepted) {
+      await refuse(tcp, decision.response);
+      return;
+    }
+    if (decision.protocol !== undefined) {
+      protocols.set(request, decision.protocol);
+    }
+    webSockets.handleUpgrade(request, tcp, head, (webSocket) => {
+      const events = gateway.open(createSocket(webSocket, tcp), decision);
+      webSocket.on("message", (data, isBinary) => (isBinary ? events.binary() : events.text(textOf(data))));
+      webSocket.on("ping", () => events.activity());
+      webSocket.on("pong", () => events.activity());
+      webSocket.on("close", (code, reason) => events.closed(code, reason.toString()));
+      // ws closes the socket itself (1002, 1007, 1009); `close` follows.
+      webSocket.on("error", (error) => log("debug", "socket error", { error: error.message }));
+    });
+  };
+}
+
+function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
+  return {
+    get bufferedBytes() {
+      return webSocket.bufferedAmount;
+    },
+    write(frames) {
+      if (webSocket.readyState !== webSocket.OPEN) {
+        return;
+      }
+      tcp.cork();
+      for (const frame of frames) {
+        webSocket.send(frame, { binary: false });
+      }
+      tcp.uncork();
+    },
+    ping() {
+      if (webSocket.readyState === webSocket.OPEN) {
+        webSocket.ping();
+      }
+    },
+    close: (code, reason) => webSocket.close(code, reason),
+    terminate: () => webSocket.terminate(),
+  };
+}
+
+function textOf(data: RawData): string {
+  return Buffer.isBuffer(data)
+    ? data.toString("utf8")
+    : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]).toString("utf8");
+}
+
+function headersOf(request: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    headers.append(request.rawHeaders[i] ?? "", request.rawHeaders[i + 1] ?? "");
+  }
+  return headers;
+}
+
+/** Writes an HTTP answer on a connection that asked for an upgrade, and ends it. */
+async function refuse(tcp: Duplex, response: Response): Promise<void> {
+  const body = Buffer.from(await response.arrayBuffer());
+  const lines = [`HTTP/1.1 ${response.status} ${response.statusText}`];
+  for (const [name, value] of response.headers) {
+    lines.push(`${name}: ${value}`);
+  }
+  lines.push(`content-length: ${body.length}`, "connection: close", "", "");
+  tcp.end(Buffer.concat([Buffer.from(lines.join("\r\n")), body]));
+}
