@@ -1,0 +1,208 @@
+// The connections' lives: opened, authenticated, answered, swept, closed. What clients send and receive is gateway.ts's.
+
+import type { ConnectError } from "@connectrpc/connect";
+import type { Log, Socket } from "../adapters.ts";
+import { Connection } from "../connection.ts";
+import { toConnectError } from "../error-json.ts";
+import { CloseCode, reasonOf } from "../errors.ts";
+import { encodeServerFrame, errorFrame, type ServerFrameData } from "../frame/codec.ts";
+import type { Hub } from "../hub.ts";
+import type { Identity, VerifyToken } from "../identity/token.ts";
+import type { WebSocketLimits } from "../options.ts";
+import { newTrace } from "../trace.ts";
+import { createTurn } from "../turn.ts";
+import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
+import type { UserEvents } from "./user-events.ts";
+
+export interface ConnectionsOptions {
+  readonly gatewayId: string;
+  readonly hub: Hub;
+  readonly userEvents: UserEvents;
+  readonly verifyToken: VerifyToken;
+  readonly limits: WebSocketLimits;
+  readonly defer: ((run: () => void) => void) | undefined;
+  readonly log: Log;
+  readonly now: () => number;
+}
+
+export interface Connections {
+  /** @param identity absent: a first `auth` frame has to come in time */
+  open(socket: Socket, identity: Identity | undefined): Connection;
+  /** The socket is gone, or the peer has closed it. */
+  departed(connection: Connection, reason: string): void;
+  /**
+   * Verifies the token of an `auth` frame and answers it; a token that is bad, or somebody else's, closes the socket.
+   * @returns the texts that came meanwhile, to be handled now
+   */
+  authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
+  /** Queues bytes; they leave with all else that this turn has for the connection. */
+  send(connection: Connection, frame: Uint8Array): void;
+  /** @param messageId of the frame that is answered; "" on a push */
+  answer(connection: Connection, data: ServerFrameData, messageId: string): void;
+  /** Answers a bad frame; too many of them close the socket. */
+  refuse(connection: Connection, messageId: string, error: ConnectError): void;
+  close(connection: Connection, code: CloseCode, reason: string): void;
+  /** A last frame for everybody, then 1012. */
+  closeAll(farewell: ServerFrameData): void;
+  /** Looks at all connections now and then, until the signal aborts. */
+  startSweep(signal: AbortSignal): void;
+}
+
+export function createConnections(options: ConnectionsOptions): Connections {
+  const { gatewayId, hub, userEvents, verifyToken, limits, log, now } = options;
+  /** Upgraded, not authenticated yet. */
+  const waiting = new Set<Connection>();
+  const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
+
+  const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
+    turn.send(connection, encodeServerFrame(data, messageId, now()));
+  };
+
+  /** Opened for good, now that it is known whose it is. */
+  const welcome = (connection: Connection, identity: Identity, messageId: string): void => {
+    waiting.delete(connection);
+    hub.add(connection, identity);
+    const { userId, deviceId, expiresAtMs } = identity;
+    const value = {
+      connectionId: connection.id,
+      gatewayId,
+      userId,
+      deviceId,
+      heartbeatIntervalMs: BigInt(limits.heartbeatIntervalMs),
+      maxFrameBytes: BigInt(limits.maxFrameBytes),
+      expiresAt: seconds(expiresAtMs),
+      serverTime: seconds(now()),
+    };
+    answer(connection, { case: "connected", value }, messageId);
+    userEvents.publish({ event: "connected", userId, deviceId, connectionId: connection.id, reason: "" });
+  };
+
+  const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {
+    waiting.delete(connection);
+    if (identity !== undefined) {
+      hub.remove(connection, identity);
+      const { userId, deviceId } = identity;
+      userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason });
+    }
+  };
+
+  const close = (connection: Connection, code: CloseCode, reason: string): void => {
+    const identity = connection.close(code, reason);
+    if (code === CloseCode.SLOW_CONSUMER || code === CloseCode.HEARTBEAT_LOST) {
+      // The peer may never read why.
+      log("warn", "connection closed", { close_code: code, connection_id: connection.id, user_id: identity?.userId });
+    }
+    leave(connection, identity, reason);
+  };
+
+  const sweep = (): void => {
+    const nowMs = now();
+    for (const connection of everybody()) {
+      switch (sweepVerdict(connection, limits, nowMs)) {
+        case "ping":
+          connection.ping(nowMs);
+          break;
+        case "expiring": {
+          connection.expiringSent = true;
+          const expiresAt = seconds(connection.identity?.expiresAtMs ?? nowMs);
+          answer(connection, { case: "expiring", value: { expiresAt } }, "");
+          break;
+        }
+        case "heartbeat-lost":
+          close(connection, CloseCode.HEARTBEAT_LOST, "heartbeat lost");
+          break;
+        case "auth-timeout":
+          close(connection, CloseCode.AUTH_TIMEOUT, "no auth frame in time");
+          break;
+        case "token-expired":
+          close(connection, CloseCode.TOKEN_EXPIRED, "token expired");
+          break;
+        case "nothing":
+          break;
+      }
+    }
+  };
+
+  const everybody = (): readonly Connection[] => [...waiting, ...hub.all()];
+
+  return {
+    send: turn.send,
+    answer,
+    close,
+
+    open(socket, identity) {
+      const connection = new Connection(crypto.randomUUID(), socket, limits, now());
+      if (identity === undefined) {
+        waiting.add(connection);
+      } else {
+        const own = withDevice(identity, connection);
+        connection.authenticated(own);
+        welcome(connection, own, "");
+      }
+      return connection;
+    },
+
+    departed(connection, reason) {
+      leave(connection, connection.closed(), reason);
+    },
+
+    async authenticate(connection, messageId, token) {
+      connection.verifying();
+      const before = connection.identity;
+      try {
+        const identity = withDevice(await verifyToken(token), connection);
+        if (connection.state.t === "closed") {
+          return [];
+        }
+        if (before !== undefined && (before.userId !== identity.userId || before.deviceId !== identity.deviceId)) {
+          close(connection, CloseCode.TOKEN_INVALID, "token of another user or device");
+          return [];
+        }
+        const held = connection.authenticated(identity);
+        if (before === undefined) {
+          welcome(connection, identity, messageId);
+        } else {
+          const { userId, deviceId } = identity;
+          const expiresAt = seconds(identity.expiresAtMs);
+          answer(connection, { case: "authenticated", value: { userId, deviceId, expiresAt } }, messageId);
+        }
+        return held;
+      } catch (thrown) {
+        const expired = reasonOf(toConnectError(thrown)) === "TOKEN_EXPIRED";
+        close(connection, expired ? CloseCode.TOKEN_EXPIRED : CloseCode.TOKEN_INVALID, "token refused");
+        return [];
+      }
+    },
+
+    refuse(connection, messageId, error) {
+      if (connection.countBadFrame(now())) {
+        close(connection, CloseCode.PROTOCOL_ERROR, "too many bad frames");
+      } else {
+        answer(connection, errorFrame(error, newTrace().traceId), messageId);
+      }
+    },
+
+    closeAll(farewell) {
+      for (const connection of everybody()) {
+        if (connection.identity !== undefined) {
+          answer(connection, farewell, "");
+        }
+        close(connection, CloseCode.SERVICE_RESTART, "restart");
+      }
+    },
+
+    startSweep(signal) {
+      const sweeper = setInterval(sweep, sweepIntervalMs(limits));
+      signal.addEventListener("abort", () => clearInterval(sweeper), { once: true });
+    },
+  };
+}
+
+/** Without `did` a connection is its own device. */
+function withDevice(identity: Identity, connection: Connection): Identity {
+  return identity.deviceId === "" ? { ...identity, deviceId: connection.id } : identity;
+}
+
+function seconds(ms: number): bigint {
+  return BigInt(Math.floor(ms / 1000));
+}
