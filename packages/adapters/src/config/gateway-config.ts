@@ -1,0 +1,193 @@
+// What the gateway can be told.
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import * as v from "valibot";
+import { type ConfigSchema, configSchema, key, type OptionalSection, optionalKey, type Section } from "./keys.ts";
+import * as production from "./production.ts";
+import type { AppEnv, CoordinatorConfig, JwtConfig, KafkaConfig, LogConfig, RedisConfig } from "./shared-sections.ts";
+import * as shared from "./shared-sections.ts";
+import { type Address, bytes, dialAddress, duration, listenAddress, name, text, urlPath } from "./values.ts";
+
+export interface GatewayConfig {
+  readonly gatewayId: string;
+  readonly appEnv: AppEnv;
+  readonly server: ServerConfig;
+  readonly websocket: WebSocketConfig;
+  readonly jwt: JwtConfig;
+  readonly grpc: {
+    /** Absent: im-logic is embedded. */
+    readonly logic?: LogicClientConfig | undefined;
+  };
+  /** Absent: records stay in the process. */
+  readonly kafka?: KafkaConfig | undefined;
+  /** Absent: the gateway knows only itself. */
+  readonly coordinator?: CoordinatorConfig | undefined;
+  readonly metrics: { readonly addr: Address };
+  readonly internal: InternalConfig;
+  readonly redis?: RedisConfig | undefined;
+  readonly log: LogConfig;
+  /** Where the embedded im-logic has its database; absent: in memory. */
+  readonly dataDir?: string | undefined;
+}
+
+export interface ServerConfig {
+  readonly httpAddr: Address;
+  readonly advertiseAddr?: Address | undefined;
+  readonly wsPath: string;
+  readonly readTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly drainTimeoutMs: number;
+  readonly maxBodyBytes: number;
+}
+
+export interface WebSocketConfig {
+  readonly heartbeatIntervalMs: number;
+  readonly heartbeatTimeoutMs: number;
+  readonly authTimeoutMs: number;
+  readonly maxFrameBytes: number;
+  readonly sendBufferBytes: number;
+  readonly resumeWindowMs: number;
+}
+
+/** With a coordinator im-logic is found by its name there, and `directAddr` is the fallback. */
+export interface LogicClientConfig {
+  readonly serviceName: string;
+  readonly directAddr?: Address | undefined;
+  readonly timeoutMs: number;
+}
+
+export interface InternalConfig {
+  readonly addr: Address;
+  readonly advertiseAddr?: Address | undefined;
+  readonly token?: string | undefined;
+}
+
+const server: Section<ServerConfig> = v.optional(
+  v.strictObject({
+    httpAddr: key("http_addr", listenAddress(), ":8080", "Where clients connect, over HTTP and WebSocket"),
+    advertiseAddr: optionalKey(
+      "advertise_addr",
+      dialAddress(),
+      "The address of this gateway in the registry; default: http_addr's port at this machine's address",
+    ),
+    wsPath: key("ws_path", urlPath(), "/ws", "The path of the WebSocket"),
+    readTimeoutMs: key("read_timeout", duration(), "30s", "How long a client may take to send a request"),
+    writeTimeoutMs: key("write_timeout", duration(), "30s", "How long the answer to a request may take"),
+    drainTimeoutMs: key(
+      "drain_timeout",
+      duration({ min: 0 }),
+      "30s",
+      "The time in which clients are moved away at a stop",
+    ),
+    maxBodyBytes: key("max_body_bytes", bytes(), "1MiB", "The largest body of a request"),
+  }),
+  {},
+);
+
+const websocket: Section<WebSocketConfig> = v.optional(
+  v.strictObject({
+    heartbeatIntervalMs: key(
+      "heartbeat_interval",
+      duration(),
+      "25s",
+      "The pause after which a silent client is pinged",
+    ),
+    heartbeatTimeoutMs: key("heartbeat_timeout", duration(), "10s", "How long a pinged client may stay silent"),
+    authTimeoutMs: key("auth_timeout", duration(), "10s", "How long a client may take to send its token in a frame"),
+    maxFrameBytes: key("max_frame_bytes", bytes(), "64KiB", "The largest frame of a client"),
+    sendBufferBytes: key("send_buffer_bytes", bytes(), "1MiB", "What may wait for a slow client before it is closed"),
+    resumeWindowMs: key("resume_window", duration({ min: 0 }), "60s", "How long a lost connection can be resumed"),
+  }),
+  {},
+);
+
+const logic: OptionalSection<LogicClientConfig> = v.optional(
+  v.strictObject({
+    serviceName: key("service_name", name(128), "im-logic", "The name of im-logic in the registry"),
+    directAddr: optionalKey("direct_addr", dialAddress(), "im-logic's address where the registry knows none"),
+    timeoutMs: key("timeout", duration(), "5s", "The deadline of a call"),
+  }),
+);
+
+const metrics: Section<GatewayConfig["metrics"]> = v.optional(
+  v.strictObject({
+    addr: key("addr", listenAddress(), ":9090", "Where /metrics is"),
+  }),
+  {},
+);
+
+const internal: Section<InternalConfig> = v.optional(
+  v.strictObject({
+    addr: key("addr", listenAddress(), "127.0.0.1:9091", "Where other services call the push API"),
+    advertiseAddr: optionalKey("advertise_addr", dialAddress(), "The push API's address in the registry"),
+    token: optionalKey("token", text(), "What callers of the push API have to know", { secret: true }),
+  }),
+  {},
+);
+
+/** The gateway's configuration. */
+export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
+  v.pipe(
+    v.strictObject({
+      gatewayId: key("gateway_id", name(128), newGatewayId, "This gateway's name; default: gateway-<host>-<random>", {
+        env: "GATEWAY_ID",
+      }),
+      appEnv: shared.appEnv,
+      server,
+      websocket,
+      jwt: shared.jwt,
+      grpc: v.optional(v.strictObject({ logic }), {}),
+      kafka: shared.kafka,
+      coordinator: shared.coordinator,
+      metrics,
+      internal,
+      redis: shared.redis,
+      log: shared.log,
+      dataDir: optionalKey("data_dir", text(), "The folder of the embedded im-logic's database; default: in memory"),
+    }),
+    v.forward(v.partialCheck([["appEnv"], ["jwt", "secret"]], production.hasSecret, production.secretMessage), [
+      "jwt",
+      "secret",
+    ]),
+    v.forward(v.partialCheck([["appEnv"], ["kafka"]], production.hasKafka, production.kafkaMessage), ["kafka"]),
+    v.forward(v.partialCheck([["appEnv"], ["coordinator"]], production.hasCoordinator, production.coordinatorMessage), [
+      "coordinator",
+    ]),
+    v.forward(
+      v.partialCheck(
+        [["appEnv"], ["grpc"]],
+        ({ appEnv, grpc }) => appEnv === "development" || grpc.logic !== undefined,
+        "production refuses the im-logic inside the process: set grpc.logic.service_name (IM__GRPC__LOGIC__SERVICE_NAME)",
+      ),
+      ["grpc", "logic"],
+    ),
+    v.forward(
+      v.partialCheck(
+        [["grpc"], ["coordinator"]],
+        ({ grpc, coordinator }) =>
+          grpc.logic === undefined || grpc.logic.directAddr !== undefined || coordinator !== undefined,
+        "there is no way to find im-logic: set grpc.logic.direct_addr, or coordinator.endpoints",
+      ),
+      ["grpc", "logic"],
+    ),
+    v.forward(
+      v.partialCheck(
+        [
+          ["kafka", "publishTimeoutMs"],
+          ["server", "writeTimeoutMs"],
+        ],
+        ({ kafka, server }) => kafka === undefined || kafka.publishTimeoutMs <= server.writeTimeoutMs,
+        "longer than server.write_timeout: a request would be over before its record was refused",
+      ),
+      ["kafka", "publishTimeoutMs"],
+    ),
+  ),
+);
+
+/** Other characters than these are legal in a host's name and not in a topic's. */
+function newGatewayId(): string {
+  const host = hostname()
+    .replaceAll(/[^A-Za-z0-9-]+/g, "-")
+    .slice(0, 63);
+  return `gateway-${host}-${randomBytes(4).toString("hex")}`;
+}

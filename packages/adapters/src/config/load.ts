@@ -1,0 +1,111 @@
+// All sources and the schema → a configuration, or every mistake in them at once.
+import { readFile } from "node:fs/promises";
+import * as v from "valibot";
+import type { ConfigKey, ConfigSchema } from "./keys.ts";
+import { type ConfigProblem, readAssignments, readEnvironment, type Setting } from "./sources.ts";
+import { type ConfigFile, readYaml } from "./yaml-file.ts";
+
+/** Where a configuration comes from; each later one wins over those before. */
+export interface ConfigSources {
+  readonly file?: ConfigFile;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** The `key=value` of each `--set`; the last of a key wins. */
+  readonly set: readonly string[];
+}
+
+/** A configuration that a program cannot start with. The message has a line for each problem. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ source, key, message }) => {
+      const named = key === "" || source.endsWith(` ${key}`);
+      return `  ${source}: ${named ? "" : `${key}: `}${message}`;
+    });
+    super(["The configuration cannot be used. Correct this and start again:", ...lines].join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** Reads a configuration file as UTF-8. Rejects with `ConfigError` where there is none. */
+export async function readConfigFile(path: string): Promise<ConfigFile> {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+    return { name: path, text };
+  } catch (error) {
+    const reason =
+      error instanceof TypeError ? "it is not UTF-8" : error instanceof Error ? error.message : String(error);
+    throw new ConfigError([{ source: `--config ${path}`, key: "", message: `the file cannot be read: ${reason}` }]);
+  }
+}
+
+/**
+ * Merges defaults, file, environment and `--set`, in this order, and checks the whole.
+ * @returns the configuration, frozen, with every default in place; optional sections are there when a source sets a key of them
+ * @throws ConfigError with every problem of every source
+ */
+export function loadConfig<T>({ schema, keys }: ConfigSchema<T>, { file, env, set }: ConfigSources): T {
+  const readings = [
+    ...(file === undefined ? [] : [readYaml(keys, file)]),
+    readEnvironment(keys, env),
+    readAssignments(keys, set),
+  ];
+  const settings = new Map(readings.flatMap((reading) => reading.settings).map((setting) => [setting.key, setting]));
+  const result = v.safeParse(schema, nested([...settings.values()]));
+  const problems = [
+    ...readings.flatMap((reading) => reading.problems),
+    ...(result.issues ?? []).map((issue) => problemOf(issue, keys, settings)),
+  ];
+  if (!result.success || problems.length > 0) throw new ConfigError(problems);
+  return deepFreeze(result.output);
+}
+
+interface Tree {
+  [name: string]: Setting["value"] | Tree;
+}
+
+function nested(settings: readonly Setting[]): Tree {
+  const root: Tree = {};
+  const sections = new Map<string, Tree>();
+  for (const { key, value } of settings) {
+    let section = root;
+    for (const [index, name] of key.path.entries()) {
+      if (index === key.path.length - 1) {
+        section[name] = value;
+        break;
+      }
+      const id = key.path.slice(0, index + 1).join(".");
+      const inner = sections.get(id) ?? {};
+      sections.set(id, inner);
+      section[name] = inner;
+      section = inner;
+    }
+  }
+  return root;
+}
+
+function problemOf(
+  issue: v.BaseIssue<unknown>,
+  keys: readonly ConfigKey[],
+  settings: ReadonlyMap<ConfigKey, Setting>,
+): ConfigProblem {
+  const path = (issue.path ?? []).map((item) => String(item.key)).join(".");
+  const key = keys.find((candidate) => candidate.path.join(".") === path);
+  if (key === undefined) {
+    // A rule about a section: the first key that somebody set in it shows where to look.
+    const inside = [...settings.values()].find((setting) => setting.key.path.join(".").startsWith(`${path}.`));
+    return { source: inside?.place ?? "not set", key: path, message: issue.message };
+  }
+  const source = settings.get(key)?.place ?? (key.default === undefined ? "not set" : "default");
+  const missing = issue.type === "strict_object";
+  return { source, key: key.key, message: missing ? `missing: set it as ${key.env.at(-1)}` : issue.message };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    for (const part of Object.values(value)) deepFreeze(part);
+    Object.freeze(value);
+  }
+  return value;
+}

@@ -1,0 +1,205 @@
+// How a configuration value is written. Every source gives text (or a list of texts); a form turns it into a typed value or says what it wants.
+import { isIPv6 } from "node:net";
+import * as v from "valibot";
+
+/** What a source gives: text, or a list where the file has one. */
+export type RawValue = string | readonly string[];
+
+/** A valibot schema from what a source gives to the value that the program uses. */
+export type Form<T> = v.GenericSchema<RawValue, T>;
+
+/** A network address. As a place to listen at, host "" is every interface and port 0 a free port. */
+export interface Address {
+  /** A name, an IPv4 address or an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Reads one text: `undefined` where it is not what the form wants. */
+interface Reader<T> {
+  /** Follows "is not" in the message, and ends in an example. */
+  readonly wants: string;
+  readonly read: (text: string) => T | undefined;
+  /** Whether a message may quote the text. */
+  readonly quotes?: false;
+}
+
+/** Inclusive bounds of a number. */
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+const unitBytes: Readonly<Record<string, number>> = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** Any text that a person would see whole: no control characters, no white space at its ends. Never quoted in a message: it may be a secret. */
+export function text(): Form<string> {
+  return one({
+    wants: "text: at least one character, no control characters, no white space at its ends",
+    read: (given) => (given !== "" && given.trim() === given && !/\p{Cc}/u.test(given) ? given : undefined),
+    quotes: false,
+  });
+}
+
+/** What Kafka takes for a topic, and etcd and log readers for an id. Bounds: the broker refuses a topic of more than 249 characters. */
+export function name(maxLength: number): Form<string> {
+  return one({
+    wants: `a name: 1 to ${maxLength} letters, digits, ".", "_" or "-"`,
+    read: (given) => (/^[A-Za-z0-9._-]+$/.test(given) && given.length <= maxLength ? given : undefined),
+  });
+}
+
+/** The path of a URL. */
+export function urlPath(): Form<string> {
+  return one({
+    wants: "a path, such as /ws",
+    read: (given) => (/^(?:\/[A-Za-z0-9._~-]+)+$/.test(given) ? given : undefined),
+  });
+}
+
+/** One of a closed set. */
+export function choice<const T extends string>(...values: readonly T[]): Form<T> {
+  return one({
+    wants: `one of ${values.join(", ")}`,
+    read: (given) => values.find((value) => value === given),
+  });
+}
+
+/** A whole number. */
+export function integer({ min, max }: Bounds): Form<number> {
+  return one({
+    wants: `a whole number from ${min} to ${max}`,
+    read: (given) => (/^\d+$/.test(given) ? within(Number(given), { min, max }) : undefined),
+  });
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * A duration in Go's notation ("200ms", "1.5s", "1h30m"), read as milliseconds. Default bounds: 1 ms and 24 h, below the 24.8 days past which
+ * a timer fires at once.
+ */
+export function duration({ min = 1, max = dayMs }: Partial<Bounds> = {}): Form<number> {
+  return one({
+    wants: `a duration from ${writtenMs(min)} to ${writtenMs(max)}: write a number with its unit (ms, s, m, h), such as 30s`,
+    read: (given) => {
+      if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(given)) return undefined;
+      const parts = [...given.matchAll(/([\d.]+)([a-z]+)/g)];
+      const ms = parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * (unitMs[unit] ?? Number.NaN), 0);
+      return within(Math.round(ms), { min, max });
+    },
+  });
+}
+
+/** A number of bytes in powers of 1024 ("64KiB", "1MiB"), or plain ("65536"). Default bounds: 1 B and 1 GiB. */
+export function bytes({ min = 1, max = 2 ** 30 }: Partial<Bounds> = {}): Form<number> {
+  return one({
+    wants: `a size from ${writtenBytes(min)} to ${writtenBytes(max)}: write bytes, or a number with KiB, MiB or GiB, such as 64KiB`,
+    read: (given) => {
+      const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given) ?? [];
+      const size = Number(amount) * (unitBytes[unit] ?? Number.NaN);
+      return Number.isInteger(size) ? within(size, { min, max }) : undefined;
+    },
+  });
+}
+
+/** Where to listen: ":8080" (every interface), "127.0.0.1:0" (a free port), "[::1]:80". */
+export function listenAddress(): Form<Address> {
+  return one({
+    wants: "an address to listen at: write host:port, or :port for every interface, such as :8080",
+    read: (given) => readAddress(given),
+  });
+}
+
+/** Where others listen: "im-logic:9001", "10.0.0.7:9001", "[::1]:9001". */
+export function dialAddress(): Form<Address> {
+  return one(dialReader);
+}
+
+/** Servers to dial, each "host:port" as their clients take it. */
+export function servers(): Form<readonly string[]> {
+  return many({ wants: dialReader.wants, read: (given) => dialReader.read(given) && given });
+}
+
+/** Values of the JWT header `typ` (RFC 7515 §4.1.9). */
+export function mediaTypes(): Form<readonly string[]> {
+  return many({
+    wants: "a media type without its application/, such as at+jwt",
+    read: (given) => (/^[A-Za-z0-9.+_/-]+$/.test(given) ? given : undefined),
+  });
+}
+
+/** "host:port", an IPv6 address in brackets. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const dialReader: Reader<Address> = {
+  wants: "an address to connect to: write host:port, such as localhost:9092",
+  read: (given) => {
+    const address = readAddress(given);
+    return address === undefined || address.host === "" || address.port === 0 ? undefined : address;
+  },
+};
+
+function readAddress(given: string): Address | undefined {
+  const [, bracketed, host = "", digits] = /^(?:\[([^\]]*)\]|([A-Za-z0-9._-]*)):(\d{1,5})$/.exec(given) ?? [];
+  if (digits === undefined || Number(digits) > 65_535) return undefined;
+  if (bracketed !== undefined && !isIPv6(bracketed)) return undefined;
+  return { host: bracketed ?? host, port: Number(digits) };
+}
+
+function within(value: number, { min, max }: Bounds): number | undefined {
+  return value >= min && value <= max ? value : undefined;
+}
+
+function writtenMs(ms: number): string {
+  const unit = ["h", "m", "s"].find((name) => ms > 0 && ms % (unitMs[name] ?? 1) === 0) ?? "ms";
+  return `${ms / (unitMs[unit] ?? 1)}${unit}`;
+}
+
+function writtenBytes(size: number): string {
+  const unit = ["GiB", "MiB", "KiB"].find((name) => size % (unitBytes[name] ?? 1) === 0) ?? "B";
+  return `${size / (unitBytes[unit] ?? 1)}${unit}`;
+}
+
+function one<T>(reader: Reader<T>): Form<T> {
+  return v.pipe(
+    v.custom<RawValue>((given) => typeof given === "string", "takes one value, not a list"),
+    v.rawTransform<RawValue, T>(({ dataset, addIssue, NEVER }) => {
+      const given = String(dataset.value);
+      const value = reader.read(given);
+      if (value !== undefined) return value;
+      addIssue({ message: complaint(given, reader) });
+      return NEVER;
+    }),
+  );
+}
+
+/** A list in the file, or one text with commas. */
+function many<T>(reader: Reader<T>): Form<readonly T[]> {
+  return v.pipe(
+    v.custom<RawValue>((given) => typeof given === "string" || Array.isArray(given)),
+    v.rawTransform<RawValue, readonly T[]>(({ dataset, addIssue, NEVER }) => {
+      const given =
+        typeof dataset.value === "string" ? dataset.value.split(",").map((part) => part.trim()) : dataset.value;
+      if (given.length === 0) {
+        addIssue({ message: "is an empty list" });
+        return NEVER;
+      }
+      const values: T[] = [];
+      for (const part of given) {
+        const value = reader.read(part);
+        if (value === undefined) addIssue({ message: complaint(part, reader) });
+        else values.push(value);
+      }
+      return values;
+    }),
+  );
+}
+
+function complaint(given: string, reader: Reader<unknown>): string {
+  const subject = reader.quotes === false ? "the value" : JSON.stringify(given.slice(0, 80));
+  return `${subject} is not ${reader.wants}`;
+}
