@@ -1,0 +1,132 @@
+// Records on their way to the gateways. Each is stored by Kafka, or else kept in the outbox and tried again: a gateway that is gone does not
+// stop the others, and an absent Kafka loses nothing.
+import { setTimeout as delay } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { encodeRecord, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
+import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
+import type { Counts } from "./counts.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** A record for one gateway. */
+export interface Outgoing {
+  readonly gatewayId: string;
+  readonly record: DownstreamRecord;
+  /** Kafka headers: the trace. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Downstream {
+  /** Resolves when every record is stored, by Kafka or in the outbox. Rejects only when the database fails. */
+  publish(outgoing: readonly Outgoing[]): Promise<void>;
+  /** The same, for a caller that does not wait. */
+  push(outgoing: readonly Outgoing[]): void;
+  /** Empties the outbox whenever it can, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export interface DownstreamOptions {
+  readonly producer: Producer;
+  /** A gateway's topic is this and its id. */
+  readonly topicPrefix: string;
+  readonly outbox: Outbox;
+  readonly log: Log;
+  readonly counts: Counts;
+}
+
+const retryMs = 1000;
+const retryBatch = 100;
+
+/** What became of one record. */
+type SendResult = "stored" | "refused" | "failed";
+
+export function createDownstream(options: DownstreamOptions): Downstream {
+  const { producer, topicPrefix, outbox, log, counts } = options;
+
+  async function send(record: ProducerRecord): Promise<SendResult> {
+    try {
+      await producer.send(record);
+      return "stored";
+    } catch (thrown) {
+      const error = ConnectError.from(thrown);
+      if (error.code === Code.InvalidArgument) {
+        counts.droppedRecords += 1;
+        log("error", "kafka will never take this record", {
+          topic: record.topic,
+          key: record.key,
+          error: error.message,
+        });
+        return "refused";
+      }
+      log("warn", "a record waits in the outbox", { topic: record.topic, key: record.key, error: error.message });
+      return "failed";
+    }
+  }
+
+  function keep(records: readonly ProducerRecord[]): void {
+    if (records.length > 0) {
+      const dropped = outbox.add(records);
+      noteDropped(dropped, "the outbox of a gateway is full");
+    }
+  }
+
+  function noteDropped(dropped: number, message: string): void {
+    if (dropped > 0) {
+      counts.droppedRecords += dropped;
+      log("warn", message, { dropped });
+    }
+  }
+
+  async function publish(outgoing: readonly Outgoing[]): Promise<void> {
+    const records = outgoing.map(({ gatewayId, record, headers }) => ({
+      topic: topicPrefix + gatewayId,
+      key: record.conversationId,
+      value: encodeRecord(DownstreamRecordSchema, record),
+      headers,
+    }));
+    const waiting = new Set(outbox.topics());
+    keep(records.filter(({ topic }) => waiting.has(topic)));
+    const direct = records.filter(({ topic }) => !waiting.has(topic));
+    const results = await Promise.all(direct.map(send));
+    keep(direct.filter((_, index) => results[index] === "failed"));
+  }
+
+  /** Tries one record first: most often the reason why they wait is still there. */
+  async function drain(topic: string): Promise<void> {
+    for (let limit = 1; ; limit = retryBatch) {
+      const records = outbox.oldest(topic, limit);
+      const results = await Promise.all(records.map(send));
+      outbox.remove(records.filter((_, index) => results[index] !== "failed").map(({ outboxNo }) => outboxNo));
+      if (records.length === 0 || results.includes("failed")) {
+        return;
+      }
+    }
+  }
+
+  async function run(signal: AbortSignal): Promise<void> {
+    const draining = new Map<string, Promise<void>>();
+    while (!signal.aborted) {
+      noteDropped(outbox.expire(), "records waited too long in the outbox");
+      for (const topic of outbox.topics()) {
+        if (!draining.has(topic)) {
+          draining.set(
+            topic,
+            drain(topic)
+              .catch((error: unknown) => log("error", "the outbox failed", { topic, error: String(error) }))
+              .finally(() => draining.delete(topic)),
+          );
+        }
+      }
+      // Rejects when the signal aborts, and then the loop ends.
+      await delay(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+    await Promise.all(draining.values());
+  }
+
+  return {
+    publish,
+    push(outgoing) {
+      publish(outgoing).catch((error: unknown) => log("error", "a push was lost", { error: String(error) }));
+    },
+    run,
+  };
+}

@@ -1,0 +1,143 @@
+// The reference im-logic: all parts put together. The same code runs inside a gateway's process and as a service of its own.
+import type { ConnectRouter } from "@connectrpc/connect";
+import type { Consumer, ConsumerRecord, Log, Producer, Topic } from "@im-gateway/core";
+import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
+import { createAccounts } from "./accounts.ts";
+import { createConversations } from "./conversations.ts";
+import { type Counts, createCounts } from "./counts.ts";
+import { createDownstream } from "./downstream.ts";
+import { errorBoundary } from "./error-boundary.ts";
+import { createGroups } from "./groups.ts";
+import { createMembers } from "./members.ts";
+import { createMessages } from "./messages.ts";
+import { createNotices } from "./notices.ts";
+import { createOutbox } from "./outbox.ts";
+import { createRecent } from "./recent.ts";
+import { createRoutes } from "./routes.ts";
+import { createAuthService } from "./services/auth-service.ts";
+import { createConversationService } from "./services/conversation-service.ts";
+import { createGroupService } from "./services/group-service.ts";
+import { createMessageService } from "./services/message-service.ts";
+import { createUserService } from "./services/user-service.ts";
+import { createSessions } from "./sessions.ts";
+import { openStore } from "./store.ts";
+import { createTokens, type TokenOptions } from "./tokens.ts";
+import { createUpstream } from "./upstream.ts";
+import { createUserEvents } from "./user-events.ts";
+
+export interface LogicOptions {
+  /** The folder of `im-logic.sqlite`, made when absent. Default: everything is kept in memory. */
+  readonly dataDir?: string;
+  readonly jwt: TokenOptions;
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  readonly topics: {
+    readonly upstream: Topic;
+    readonly userEvents: Topic;
+    /** A gateway's topic is this and its id. */
+    readonly downstreamPrefix: string;
+  };
+  readonly log: Log;
+  /** Unix milliseconds. Default: the system's clock. */
+  readonly now?: () => number;
+}
+
+export interface DemoAccount {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface Logic {
+  /** Registers all services. What goes wrong inside is logged and answered as "internal error". */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Consumes `upstream` and `user-events` as the group im-logic until the signal aborts. Rejects only on what can never work. */
+  run(signal: AbortSignal): Promise<void>;
+  /** The consumer receives. */
+  readonly ready: boolean;
+  readonly counts: Readonly<Counts>;
+  /** Makes alice and bob where they are absent. */
+  createDemoAccounts(): Promise<readonly DemoAccount[]>;
+  /** Lets go of the database; after `run` has resolved. */
+  close(): void;
+}
+
+const demoAccounts: readonly DemoAccount[] = [
+  { username: "alice", password: "password123" },
+  { username: "bob", password: "password123" },
+];
+
+/** @throws Error when the database cannot be opened, or was written by a newer version */
+export function createLogic(options: LogicOptions): Logic {
+  const { producer, consumer, topics, log, now = Date.now } = options;
+  const store = openStore(options.dataDir);
+  const counts = createCounts();
+  const accounts = createAccounts(store, now);
+  const sessions = createSessions(store, createTokens(options.jwt, now), now);
+  const members = createMembers(store, now);
+  const messages = createMessages(store, now);
+  const conversations = createConversations(store, members, now);
+  const groups = createGroups(store, accounts, members, conversations);
+  const routes = createRoutes(store);
+  const recent = createRecent();
+  const outbox = createOutbox(store, now);
+  const downstream = createDownstream({ producer, topicPrefix: topics.downstreamPrefix, outbox, log, counts });
+  const notices = createNotices(routes, downstream);
+  const flow = { store, members, messages, routes, recent, downstream, log, counts, now };
+  const deliverUpstream = createUpstream(flow);
+  const deliverUserEvents = createUserEvents(flow);
+  let ready = false;
+
+  function deliver(records: readonly ConsumerRecord[]): Promise<void> {
+    return records[0]?.topic === topics.userEvents.name ? deliverUserEvents(records) : deliverUpstream(records);
+  }
+
+  return {
+    routes(router) {
+      const shared = { interceptors: [errorBoundary(log)] };
+      const parts = { accounts, members, conversations, groups, notices };
+      router
+        .service(AuthService, createAuthService(accounts, sessions), shared)
+        .service(UserService, createUserService(accounts), shared)
+        .service(ConversationService, createConversationService(parts), shared)
+        .service(MessageService, createMessageService(members, messages), shared)
+        .service(GroupService, createGroupService(parts), shared);
+    },
+
+    async run(signal) {
+      const consuming = new AbortController();
+      const emptying = downstream.run(AbortSignal.any([signal, consuming.signal]));
+      try {
+        await consumer.run({
+          topics: [topics.upstream, topics.userEvents],
+          groupId: "im-logic",
+          deliver,
+          onReady: (now) => {
+            ready = now;
+          },
+          signal,
+        });
+      } finally {
+        ready = false;
+        consuming.abort();
+        await emptying;
+      }
+    },
+
+    get ready() {
+      return ready;
+    },
+
+    counts,
+
+    async createDemoAccounts() {
+      for (const { username, password } of demoAccounts) {
+        if (!accounts.exists(username)) {
+          await accounts.register(username, password, username);
+        }
+      }
+      return demoAccounts;
+    },
+
+    close: store.close,
+  };
+}

@@ -1,0 +1,137 @@
+// The messages of a conversation, numbered 1, 2, 3, … without gaps.
+import { randomUUID } from "node:crypto";
+import type { SQLInputValue, StatementSync } from "node:sqlite";
+import { create } from "@bufbuild/protobuf";
+import { type Message, MessageSchema, MessageType, MessageTypeSchema } from "@im-gateway/proto";
+import { enumeration, integer, type Row, text } from "./row.ts";
+import type { Store } from "./store.ts";
+
+export interface NewMessage {
+  readonly conversationId: string;
+  readonly senderId: string;
+  readonly messageType: MessageType;
+  readonly content: string;
+  readonly clientMsgId: string;
+  /** Unix seconds, when it was sent; im-logic's clock takes the place of none and of one more than a day ahead. */
+  readonly timestamp: bigint;
+}
+
+/** Where a page of history begins. */
+export type MessageCursor = { readonly before: bigint } | { readonly after: bigint } | "newest";
+
+export interface MessagePage {
+  /** Ascending by seq_id. */
+  readonly messages: Message[];
+  /** There are more in the direction that was asked for. */
+  readonly hasMore: boolean;
+}
+
+export interface Messages {
+  /** What this user sent under this client_msg_id, ever. */
+  findSent(senderId: string, clientMsgId: string): Message | undefined;
+  /** Gives the message its id and the next seq_id; the sender's read position and the conversation's place in the lists follow. */
+  append(message: NewMessage): Message;
+  get(conversationId: string, seqId: bigint): Message | undefined;
+  list(conversationId: string, cursor: MessageCursor, pageSize: number): MessagePage;
+}
+
+const aDaySeconds = 24n * 60n * 60n;
+
+/** The columns that `toMessage` reads, of the table `messages` under the given name. */
+export function messageColumns(table: string): string {
+  return [
+    "conversation_id",
+    "seq_id",
+    "message_id",
+    "sender_id",
+    "message_type",
+    "content",
+    "client_msg_id",
+    "timestamp",
+  ]
+    .map((column) => `${table}.${column} AS message_${column}`)
+    .join(", ");
+}
+
+export function createMessages(store: Store, now: () => number): Messages {
+  const select = `SELECT ${messageColumns("messages")} FROM messages`;
+  const bySender = store.prepare(`${select} WHERE sender_id = ? AND client_msg_id = ?`);
+  const bySeq = store.prepare(`${select} WHERE conversation_id = ? AND seq_id = ?`);
+  const below = store.prepare(`${select} WHERE conversation_id = ? AND seq_id < ? ORDER BY seq_id DESC LIMIT ?`);
+  const above = store.prepare(`${select} WHERE conversation_id = ? AND seq_id > ? ORDER BY seq_id LIMIT ?`);
+  const newest = store.prepare(`${select} WHERE conversation_id = ? ORDER BY seq_id DESC LIMIT ?`);
+  const nextSeq = store.prepare(
+    `UPDATE conversations SET last_seq = last_seq + 1, activity = (SELECT max(activity) + 1 FROM conversations), updated_at_ms = ?
+     WHERE conversation_id = ? RETURNING last_seq`,
+  );
+  const insert = store.prepare(
+    `INSERT INTO messages (conversation_id, seq_id, message_id, sender_id, message_type, content, client_msg_id, timestamp)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
+  const readOwn = store.prepare("UPDATE members SET read_seq = ? WHERE conversation_id = ? AND user_id = ?");
+
+  function one(statement: StatementSync, ...parameters: readonly SQLInputValue[]): Message | undefined {
+    const row = statement.get(...parameters);
+    return row && toMessage(row);
+  }
+
+  function list(conversationId: string, cursor: MessageCursor, pageSize: number): MessagePage {
+    // One more than asked for tells whether there is more.
+    const limit = pageSize + 1;
+    if (cursor !== "newest" && "after" in cursor) {
+      const rows = above.all(conversationId, cursor.after, limit);
+      return { messages: rows.slice(0, pageSize).map(toMessage), hasMore: rows.length > pageSize };
+    }
+    const rows =
+      cursor === "newest" ? newest.all(conversationId, limit) : below.all(conversationId, cursor.before, limit);
+    return { messages: rows.slice(0, pageSize).reverse().map(toMessage), hasMore: rows.length > pageSize };
+  }
+
+  function append(message: NewMessage): Message {
+    const { conversationId, senderId, messageType, content, clientMsgId } = message;
+    return store.transaction(() => {
+      const row = nextSeq.get(now(), conversationId);
+      if (row === undefined) {
+        throw new Error("a message was appended to a conversation that does not exist");
+      }
+      const seqId = integer(row, "last_seq");
+      const present = BigInt(Math.floor(now() / 1000));
+      const known = message.timestamp > 0n && message.timestamp < present + aDaySeconds;
+      const timestamp = known ? message.timestamp : present;
+      const messageId = randomUUID();
+      insert.run(conversationId, seqId, messageId, senderId, messageType, content, clientMsgId, timestamp);
+      readOwn.run(seqId, conversationId, senderId);
+      return create(MessageSchema, {
+        messageId,
+        conversationId,
+        senderId,
+        messageType,
+        content,
+        seqId: BigInt(seqId),
+        timestamp,
+        clientMsgId,
+      });
+    });
+  }
+
+  return {
+    findSent: (senderId, clientMsgId) => one(bySender, senderId, clientMsgId),
+    append,
+    get: (conversationId, seqId) => one(bySeq, conversationId, seqId),
+    list,
+  };
+}
+
+/** Reads the columns of `messageColumns`. */
+export function toMessage(row: Row): Message {
+  return create(MessageSchema, {
+    messageId: text(row, "message_message_id"),
+    conversationId: text(row, "message_conversation_id"),
+    senderId: text(row, "message_sender_id"),
+    messageType: enumeration(row, "message_message_type", MessageTypeSchema, MessageType),
+    content: text(row, "message_content"),
+    seqId: BigInt(integer(row, "message_seq_id")),
+    timestamp: BigInt(integer(row, "message_timestamp")),
+    clientMsgId: text(row, "message_client_msg_id"),
+  });
+}

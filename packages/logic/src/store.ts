@@ -1,0 +1,160 @@
+// The one SQLite database of im-logic: how it is opened and what its tables are.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { integer } from "./row.ts";
+
+/** Everything here is synchronous and short. */
+export interface Store {
+  /** Prepares a statement; callers keep it. */
+  prepare(sql: string): StatementSync;
+  /** All of `work` or nothing. A call inside another one's work joins it. */
+  transaction<T>(work: () => T): T;
+  close(): void;
+}
+
+/** Each entry brings the schema one version further (`PRAGMA user_version`); entries are only ever added. */
+const migrations: readonly string[] = [
+  `
+  CREATE TABLE users (
+    user_id TEXT NOT NULL PRIMARY KEY,
+    username TEXT NOT NULL,
+    username_key TEXT NOT NULL UNIQUE,
+    nickname TEXT NOT NULL,
+    avatar_url TEXT NOT NULL,
+    password_hash TEXT,
+    created_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE sessions (
+    session_id TEXT NOT NULL PRIMARY KEY,
+    user_id TEXT NOT NULL REFERENCES users,
+    device_id TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    refresh_jti TEXT NOT NULL,
+    expires_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX sessions_by_expiry ON sessions (expires_at_ms);
+
+  CREATE TABLE conversations (
+    conversation_id TEXT NOT NULL PRIMARY KEY,
+    type INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    avatar_url TEXT NOT NULL,
+    direct_key TEXT UNIQUE,
+    last_seq INTEGER NOT NULL,
+    activity INTEGER NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE UNIQUE INDEX conversations_by_activity ON conversations (activity);
+
+  CREATE TABLE members (
+    member_no INTEGER PRIMARY KEY,
+    conversation_id TEXT NOT NULL REFERENCES conversations,
+    user_id TEXT NOT NULL REFERENCES users,
+    role INTEGER NOT NULL,
+    joined_at_ms INTEGER NOT NULL,
+    read_seq INTEGER NOT NULL,
+    hidden_seq INTEGER NOT NULL DEFAULT -1,
+    UNIQUE (conversation_id, user_id)
+  ) STRICT;
+  CREATE INDEX members_by_user ON members (user_id);
+
+  CREATE TABLE messages (
+    conversation_id TEXT NOT NULL REFERENCES conversations,
+    seq_id INTEGER NOT NULL,
+    message_id TEXT NOT NULL,
+    sender_id TEXT NOT NULL,
+    message_type INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    client_msg_id TEXT NOT NULL,
+    timestamp INTEGER NOT NULL,
+    PRIMARY KEY (conversation_id, seq_id),
+    UNIQUE (sender_id, client_msg_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE gateways (
+    gateway_id TEXT NOT NULL PRIMARY KEY,
+    epoch INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE routes (
+    route_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL,
+    gateway_id TEXT NOT NULL,
+    connection_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    UNIQUE (gateway_id, connection_id)
+  ) STRICT;
+  CREATE INDEX routes_by_user ON routes (user_id);
+
+  CREATE TABLE ended_connections (
+    ended_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    gateway_id TEXT NOT NULL,
+    connection_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    UNIQUE (gateway_id, connection_id)
+  ) STRICT;
+
+  CREATE TABLE outbox (
+    outbox_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    headers TEXT NOT NULL,
+    created_at_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX outbox_by_topic ON outbox (topic, outbox_no);
+  CREATE INDEX outbox_by_age ON outbox (created_at_ms);
+  `,
+];
+
+/**
+ * @param dataDir the folder of `im-logic.sqlite`, made when absent; without one the data lives in memory
+ * @throws Error when the file was written by a newer version
+ */
+export function openStore(dataDir?: string): Store {
+  if (dataDir !== undefined) {
+    mkdirSync(dataDir, { recursive: true });
+  }
+  const database = new DatabaseSync(dataDir === undefined ? ":memory:" : join(dataDir, "im-logic.sqlite"));
+  // synchronous=FULL: Kafka's offset is committed after this database, so what is committed here must survive a power cut.
+  database.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
+
+  function transaction<T>(work: () => T): T {
+    if (database.isTransaction) {
+      return work();
+    }
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      const result = work();
+      database.exec("COMMIT");
+      return result;
+    } catch (error) {
+      // SQLite itself has rolled back after some failures, a full disk for one.
+      if (database.isTransaction) {
+        database.exec("ROLLBACK");
+      }
+      throw error;
+    }
+  }
+
+  transaction(() => migrate(database));
+  return {
+    prepare: (sql) => database.prepare(sql),
+    transaction,
+    close: () => database.close(),
+  };
+}
+
+function migrate(database: DatabaseSync): void {
+  const row = database.prepare("PRAGMA user_version").get();
+  const version = row === undefined ? 0 : integer(row, "user_version");
+  if (version > migrations.length) {
+    throw new Error(`the database has schema version ${version}, this im-logic knows up to ${migrations.length}`);
+  }
+  for (const migration of migrations.slice(version)) {
+    database.exec(migration);
+  }
+  database.exec(`PRAGMA user_version=${migrations.length}`);
+}
