@@ -185,7 +185,7 @@ function many<T>(reader: Reader<T>): Form<readonly T[]> {
       const given =
         typeof dataset.value === "string" ? dataset.value.split(",").map((part) => part.trim()) : dataset.value;
       if (given.length === 0) {
-        addIssue({ message: "is an empty list" });
+        addIssue({ message: "an empty list" });
         return NEVER;
       }
       const values: T[] = [];
@@ -200,6 +200,7 @@ function many<T>(reader: Reader<T>): Form<readonly T[]> {
 }
 
 function complaint(given: string, reader: Reader<unknown>): string {
-  const subject = reader.quotes === false ? "the value" : JSON.stringify(given.slice(0, 80));
+  const shown = given.length > 80 ? `${given.slice(0, 79)}…` : given;
+  const subject = reader.quotes === false ? "the value" : JSON.stringify(shown);
   return `${subject} is not ${reader.wants}`;
 }

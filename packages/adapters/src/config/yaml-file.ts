@@ -65,7 +65,9 @@ export function readYaml(keys: readonly ConfigKey[], file: ConfigFile): Reading 
   // A key that is there twice still leaves the rest readable; other mistakes of the syntax do not.
   const mistakes = [...document.errors, ...document.warnings];
   // Some messages end in ": " and what stands there, which may be a secret.
-  for (const { pos, message } of mistakes) complain(pos[0], "", message.replace(/(?<=\S): .*$/s, ""));
+  for (const { pos, code, message } of mistakes) {
+    complain(pos[0], "", code === "MULTIPLE_DOCS" ? "more than one document" : message.replace(/(?<=\S): .*$/s, ""));
+  }
   if (mistakes.every(({ code }) => code === "DUPLICATE_KEY")) {
     if (isMap(document.contents)) readMap(document.contents, "");
     else if (!isEmpty(document.contents)) complain(0, "", "the file is not a map of keys: write lines of key: value");
