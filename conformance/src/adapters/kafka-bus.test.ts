@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { createKafka } from "@im-gateway/adapters/kafka";
+import type { Topic } from "@im-gateway/core";
+import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
+import { Kafka as Client, ConfigResourceTypes, logLevel } from "kafkajs";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { busSuite } from "./bus-suite.ts";
+
+let broker: Kafka;
+beforeAll(async () => {
+  broker = await startKafka();
+});
+afterAll(() => broker.stop());
+
+const open = () => createKafka({ brokers: broker.brokers, clientId: "conformance", log: () => {} });
+
+busSuite("Kafka", open);
+
+it("creates topics with the partitions and the retention asked for, and changes none that is there", async () => {
+  const topic: Topic = { name: `topic-${randomUUID()}`, partitions: 4, retentionMs: 3_600_000 };
+  await open().ensureTopics([topic], AbortSignal.timeout(10_000));
+  await open().ensureTopics([{ ...topic, partitions: 7, retentionMs: 1 }], AbortSignal.timeout(10_000));
+  const client = new Client({ clientId: "test", brokers: [...broker.brokers], logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic.name] });
+    expect(topics[0]?.partitions.map(({ replicas }) => replicas.length)).toEqual([1, 1, 1, 1]);
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: topic.name }],
+    });
+    const values = Object.fromEntries(
+      resources[0]?.configEntries.map((entry) => [entry.configName, entry.configValue]) ?? [],
+    );
+    expect(values["retention.ms"]).toBe("3600000");
+  } finally {
+    await admin.disconnect();
+  }
+});
+
+it("says at once what Kafka will never take", async () => {
+  const controller = new AbortController();
+  const topics = [{ name: "no such / name", partitions: 1 }];
+  await expect(open().ensureTopics(topics, controller.signal)).rejects.toThrow("INVALID_TOPIC_EXCEPTION");
+});

@@ -1,0 +1,52 @@
+// Records from Kafka, for a group of one member: joined again whenever kafkajs gives up.
+import type { Consumer, Log, Subscription } from "@im-gateway/core";
+import type { Kafka } from "kafkajs";
+import { describeError, permanentFailure } from "./failure.ts";
+import { receive } from "./receive.ts";
+import type { Topics } from "./topics.ts";
+import { pause } from "./wait.ts";
+
+export interface ConsumerOptions {
+  readonly newClient: () => Kafka;
+  readonly topics: Topics;
+  readonly now: () => number;
+  readonly log: Log;
+}
+
+const minRetryMs = 200;
+const maxRetryMs = 5000;
+
+export function createConsumer({ newClient, topics, now, log }: ConsumerOptions): Consumer {
+  async function run(subscription: Subscription): Promise<void> {
+    const { groupId, signal } = subscription;
+    let ready = false;
+    let retryMs = minRetryMs;
+    const setReady = (value: boolean): void => {
+      if (ready === value) return;
+      ready = value;
+      if (ready) retryMs = minRetryMs;
+      log(ready || signal.aborted ? "info" : "warn", ready ? "receiving from Kafka" : "not receiving from Kafka", {
+        group: groupId,
+      });
+      subscription.onReady(ready);
+    };
+    while (!signal.aborted) {
+      try {
+        await topics.ensure(subscription.topics, signal);
+        await receive({ subscription, client: newClient(), setReady, now, log });
+      } catch (error) {
+        if (!signal.aborted) {
+          const permanent = permanentFailure(error);
+          if (permanent !== undefined) throw permanent;
+          log("warn", "the Kafka consumer failed and starts again", { group: groupId, ...describeError(error) });
+        }
+      } finally {
+        setReady(false);
+      }
+      await pause(retryMs, signal);
+      retryMs = Math.min(2 * retryMs, maxRetryMs);
+    }
+  }
+
+  return { run };
+}

@@ -1,0 +1,109 @@
+// Topics: made when they are missing, and how many partitions they have.
+import { Code } from "@connectrpc/connect";
+import { failure, type Log, type Topic } from "@im-gateway/core";
+import type { Admin, Kafka } from "kafkajs";
+import { describeError, kindOf, permanentFailure } from "./failure.ts";
+import { pause, untilAborted } from "./wait.ts";
+
+export interface TopicsOptions {
+  readonly client: Kafka;
+  /** How many brokers the configuration names. */
+  readonly knownBrokers: number;
+  /** Default: 3, or as many as there are brokers. */
+  readonly replicationFactor?: number;
+  readonly log: Log;
+}
+
+export interface Topics {
+  /**
+   * Creates those that are missing; what is there stays as it is. Waits for absent brokers until the signal aborts: then it rejects with
+   * `canceled`. Rejects also on what can never work.
+   */
+  ensure(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+  /** 0 when there is no such topic. Rejects as kafkajs does when no broker answers. */
+  countPartitions(topic: string): Promise<number>;
+}
+
+const maxReplicationFactor = 3;
+const minRetryMs = 200;
+const maxRetryMs = 5000;
+
+export function createTopics({ client, knownBrokers, replicationFactor, log }: TopicsOptions): Topics {
+  let shared: Promise<Admin> | undefined;
+  let users = 0;
+
+  /** Those who ask at the same time share one connection; when the last has its answer it ends. */
+  async function withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
+    users += 1;
+    shared ??= openAdmin(client);
+    const mine = shared;
+    try {
+      return await use(await mine);
+    } finally {
+      users -= 1;
+      if (users === 0) {
+        shared = undefined;
+        void close(mine);
+      }
+    }
+  }
+
+  async function close(opening: Promise<Admin>): Promise<void> {
+    try {
+      await (await opening).disconnect();
+    } catch (error) {
+      log("debug", "a Kafka admin client is gone", describeError(error));
+    }
+  }
+
+  async function create(admin: Admin, { name, partitions, retentionMs }: Topic): Promise<void> {
+    const { brokers } = await admin.describeCluster();
+    const copies = replicationFactor ?? Math.min(maxReplicationFactor, Math.max(brokers.length, knownBrokers));
+    const configEntries = [];
+    if (retentionMs !== undefined) configEntries.push({ name: "retention.ms", value: String(retentionMs) });
+    if (copies >= 3) configEntries.push({ name: "min.insync.replicas", value: "2" });
+    const topic = { topic: name, numPartitions: partitions, replicationFactor: copies, configEntries };
+    if (await admin.createTopics({ topics: [topic] })) {
+      log("info", "created a topic", { topic: name, partitions, replication_factor: copies });
+    }
+  }
+
+  async function ensure(topics: readonly Topic[], signal: AbortSignal): Promise<void> {
+    for (let retryMs = minRetryMs; !signal.aborted; retryMs = Math.min(2 * retryMs, maxRetryMs)) {
+      try {
+        return await untilAborted(
+          withAdmin(async (admin) => {
+            for (const topic of topics)
+              if ((await countPartitions(admin, topic.name)) === 0) await create(admin, topic);
+          }),
+          signal,
+        );
+      } catch (error) {
+        if (signal.aborted) break;
+        const permanent = permanentFailure(error);
+        if (permanent !== undefined) throw permanent;
+        log("warn", "topics are not there yet", { topics: topics.map(({ name }) => name), ...describeError(error) });
+        await pause(retryMs, signal);
+      }
+    }
+    throw failure(Code.Canceled, "CANCELED", "stopped before the topics were there");
+  }
+
+  return { ensure, countPartitions: (topic) => withAdmin((admin) => countPartitions(admin, topic)) };
+}
+
+async function openAdmin(client: Kafka): Promise<Admin> {
+  const admin = client.admin();
+  await admin.connect();
+  return admin;
+}
+
+async function countPartitions(admin: Admin, topic: string): Promise<number> {
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
+    return topics.find(({ name }) => name === topic)?.partitions.length ?? 0;
+  } catch (error) {
+    if (kindOf(error) === "UNKNOWN_TOPIC_OR_PARTITION") return 0;
+    throw error;
+  }
+}

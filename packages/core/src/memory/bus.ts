@@ -1,0 +1,251 @@
+// Kafka's behaviour in one process and in memory: topics of partitions, groups with committed positions, delivery at least once.
+import { Code } from "@connectrpc/connect";
+import type { Consumer, ConsumerRecord, Log, Producer, ProducerRecord, Subscription, Topic } from "../adapters.ts";
+import { failure } from "../errors.ts";
+
+export interface MemoryBusOptions {
+  readonly log?: Log;
+  /** What a partition holds at most. Default: 10,000. */
+  readonly maxPartitionRecords?: number;
+  /** Keys, values and headers of what a partition holds at most. Default: 16 MiB. */
+  readonly maxPartitionBytes?: number;
+}
+
+export interface MemoryBus {
+  /** A client with a producer of its own, as each part of the process (gateway, im-logic) needs one: it closes it when it stops. */
+  connect(): MemoryBusClient;
+}
+
+export interface MemoryBusClient {
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  /** Creates those that are missing. Rejects with `canceled` if the signal aborts first. */
+  ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+}
+
+const maxBatchRecords = 500;
+/** As large as a Kafka broker takes one by default, less the frame around it. */
+const maxRecordBytes = 1_000_000;
+const minPauseMs = 100;
+const maxPauseMs = 5000;
+
+interface Stored {
+  readonly record: ConsumerRecord;
+  readonly bytes: number;
+}
+
+interface Partition {
+  readonly index: number;
+  /** What is kept, oldest first. */
+  readonly kept: Stored[];
+  /** Offset of the oldest that is kept, or of the next one. */
+  firstOffset: number;
+  bytes: number;
+}
+
+interface Batch {
+  readonly partition: Partition;
+  readonly records: readonly ConsumerRecord[];
+  /** Offset after the last of them. */
+  readonly end: number;
+}
+
+interface Group {
+  /** Offset of the first record that is not committed, of every partition that the group ever subscribed to. */
+  readonly positions: Map<Partition, number>;
+  /** Being delivered from, by whichever member. */
+  readonly busy: Set<Partition>;
+  members: number;
+}
+
+/**
+ * A bus that ends with the process. A record is kept until every group of its topic has committed it; past a partition's bound the oldest
+ * goes, unless a running consumer still needs it: then `send` rejects with `resource_exhausted`. `Topic.retentionMs` plays no part.
+ */
+export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
+  const { log, maxPartitionRecords = 10_000, maxPartitionBytes = 16 * 1024 * 1024 } = options;
+  const topics = new Map<string, readonly Partition[]>();
+  const groups = new Map<string, Group>();
+  let change: { readonly happened: Promise<void>; readonly announce: () => void } | undefined;
+
+  /** Resolves at the next `announceChange`. */
+  function nextChange(): Promise<void> {
+    if (change === undefined) {
+      let announce = (): void => {};
+      const happened = new Promise<void>((resolve) => {
+        announce = resolve;
+      });
+      change = { happened, announce };
+    }
+    return change.happened;
+  }
+
+  function announceChange(): void {
+    change?.announce();
+    change = undefined;
+  }
+
+  function create(wanted: readonly Topic[]): void {
+    for (const { name, partitions } of wanted) {
+      if (topics.has(name)) continue;
+      const empty = (_: unknown, index: number): Partition => ({ index, kept: [], firstOffset: 0, bytes: 0 });
+      topics.set(name, Array.from({ length: partitions }, empty));
+    }
+  }
+
+  function groupsOf(partition: Partition): Group[] {
+    return [...groups.values()].filter(({ positions }) => positions.has(partition));
+  }
+
+  function dropOldest(partition: Partition, count: number): void {
+    for (const { bytes } of partition.kept.splice(0, count)) partition.bytes -= bytes;
+    partition.firstOffset += count;
+    for (const { positions } of groupsOf(partition)) {
+      const position = positions.get(partition) ?? 0;
+      if (position < partition.firstOffset) positions.set(partition, partition.firstOffset);
+    }
+  }
+
+  function dropCommitted(partition: Partition): void {
+    const positions = groupsOf(partition).map(({ positions }) => positions.get(partition) ?? 0);
+    dropOldest(partition, Math.min(...positions) - partition.firstOffset);
+  }
+
+  /** False when a running consumer still needs what would have to go. */
+  function makeRoom(partition: Partition, bytes: number): boolean {
+    while (partition.kept.length >= maxPartitionRecords || partition.bytes + bytes > maxPartitionBytes) {
+      const needed = groupsOf(partition).some(
+        ({ members, positions }) => members > 0 && (positions.get(partition) ?? 0) <= partition.firstOffset,
+      );
+      if (needed || partition.kept.length === 0) return false;
+      dropOldest(partition, 1);
+    }
+    return true;
+  }
+
+  function store({ topic, key, value, headers = {} }: ProducerRecord): void {
+    const bytes = sizeOf(key, value, headers);
+    if (bytes > maxRecordBytes) throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "the message is too large");
+    const partitions = topics.get(topic) ?? [];
+    const partition = partitions[hash(key) % partitions.length];
+    if (partition === undefined) throw failure(Code.Unavailable, "TOPIC_NOT_FOUND", `there is no topic ${topic}`);
+    if (!makeRoom(partition, bytes)) {
+      throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs: 1000 });
+    }
+    const offset = String(partition.firstOffset + partition.kept.length);
+    partition.kept.push({ record: { topic, partition: partition.index, offset, key, value, headers }, bytes });
+    partition.bytes += bytes;
+    announceChange();
+  }
+
+  function join({ groupId, topics: subscribed }: Subscription): { group: Group; partitions: Partition[] } {
+    create(subscribed);
+    const group = groups.get(groupId) ?? { positions: new Map(), busy: new Set(), members: 0 };
+    groups.set(groupId, group);
+    const partitions = subscribed.flatMap(({ name }) => topics.get(name) ?? []);
+    for (const partition of partitions) {
+      if (!group.positions.has(partition)) group.positions.set(partition, partition.firstOffset);
+    }
+    group.members += 1;
+    return { group, partitions };
+  }
+
+  /** The next records of a partition that no other member delivers from. */
+  function take({ positions, busy }: Group, partitions: readonly Partition[]): Batch | undefined {
+    for (const partition of partitions) {
+      const from = (positions.get(partition) ?? 0) - partition.firstOffset;
+      if (busy.has(partition) || from >= partition.kept.length) continue;
+      const records = partition.kept.slice(from, from + maxBatchRecords).map(({ record }) => record);
+      return { partition, records, end: partition.firstOffset + from + records.length };
+    }
+    return undefined;
+  }
+
+  async function run(subscription: Subscription): Promise<void> {
+    const { groupId, deliver, onReady, signal } = subscription;
+    if (signal.aborted) return;
+    const { group, partitions } = join(subscription);
+    signal.addEventListener("abort", announceChange, { once: true });
+    onReady(true);
+    let pauseMs = minPauseMs;
+    while (!signal.aborted) {
+      const batch = take(group, partitions);
+      if (batch === undefined) {
+        await nextChange();
+        continue;
+      }
+      const { partition, records, end } = batch;
+      group.busy.add(partition);
+      try {
+        await deliver(records);
+        group.positions.set(partition, end);
+        dropCommitted(partition);
+        pauseMs = minPauseMs;
+        // A backlog must not keep the event loop from everything else.
+        if (records.length === maxBatchRecords) await pause(0, signal);
+      } catch (error) {
+        const { topic, offset } = records[0] ?? {};
+        log?.("warn", "records were not taken, they come again", {
+          group: groupId,
+          topic,
+          partition: partition.index,
+          offset,
+          error: error instanceof Error ? error.name : typeof error,
+        });
+        await pause(pauseMs, signal);
+        pauseMs = Math.min(2 * pauseMs, maxPauseMs);
+      }
+      group.busy.delete(partition);
+      announceChange();
+      // Every partition gets its turn.
+      partitions.push(...partitions.splice(0, partitions.indexOf(partition) + 1));
+    }
+    group.members -= 1;
+    onReady(false);
+  }
+
+  async function ensureTopics(wanted: readonly Topic[], signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw failure(Code.Canceled, "CANCELED", "stopped before the topics were there");
+    create(wanted);
+  }
+
+  function createProducer(): Producer {
+    let closed = false;
+    return {
+      async send(record) {
+        if (closed) throw failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down");
+        store(record);
+      },
+      async close() {
+        closed = true;
+      },
+    };
+  }
+
+  return { connect: () => ({ producer: createProducer(), consumer: { run }, ensureTopics }) };
+}
+
+/** Keys of one string fall on one number, in every process and version (FNV-1a over UTF-16 code units). */
+function hash(key: string): number {
+  let value = 0x811c9dc5;
+  for (let index = 0; index < key.length; index += 1) value = Math.imul(value ^ key.charCodeAt(index), 0x01000193);
+  return value >>> 0;
+}
+
+function sizeOf(key: string, value: Uint8Array, headers: Readonly<Record<string, string>>): number {
+  const headerLength = Object.entries(headers).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
+  return key.length + value.byteLength + headerLength;
+}
+
+function pause(durationMs: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, durationMs);
+    signal.addEventListener("abort", end);
+  });
+}

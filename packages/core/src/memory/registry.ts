@@ -1,0 +1,91 @@
+// The registry of the embedded default: one process, nothing outside it.
+import { Code } from "@connectrpc/connect";
+import type { Registration, Registry, ServiceInstance } from "../adapters.ts";
+import { failure } from "../errors.ts";
+
+export interface MemoryRegistryOptions {
+  /** Milliseconds since 1970; epochs begin there. Default: `Date.now`. */
+  readonly now?: () => number;
+}
+
+interface Holder {
+  readonly instance: ServiceInstance;
+  lose(): void;
+}
+
+interface Watcher {
+  readonly name: string;
+  changed(): void;
+}
+
+/**
+ * Behaves as the etcd adapter does while etcd is there. Who holds a key here lives, so that the id of an `im-gateway` is never taken over; any
+ * other service's is. An epoch is the time of the claim, or one more than the last.
+ */
+export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Registry {
+  const { now = Date.now } = options;
+  const holders = new Map<string, Holder>();
+  const watchers = new Set<Watcher>();
+  const closing = new AbortController();
+  let lastEpoch = 0;
+
+  function changed(name: string): void {
+    for (const watcher of [...watchers]) if (watcher.name === name) watcher.changed();
+  }
+
+  function list(name: string): ServiceInstance[] {
+    const instances = [...holders.values()]
+      .map(({ instance }) => instance)
+      .filter((instance) => instance.name === name);
+    return instances.sort((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  return {
+    async register(instance, signal) {
+      if (signal.aborted) throw failure(Code.Canceled, "CANCELED", "the claim was given up");
+      if (closing.signal.aborted) throw failure(Code.Unavailable, "REGISTRY_CLOSED", "the registry is closed");
+      const key = `${instance.name}/${instance.id}`;
+      const previous = holders.get(key);
+      if (previous !== undefined && instance.name === "im-gateway") {
+        const { address, port } = previous.instance;
+        throw failure(Code.AlreadyExists, "GATEWAY_ID_TAKEN", `${instance.id} is held by ${address}:${port}`);
+      }
+      lastEpoch = Math.max(lastEpoch + 1, Math.floor(now()));
+      let lose = (): void => {};
+      const lost = new Promise<void>((resolve) => {
+        lose = resolve;
+      });
+      const holder: Holder = { instance, lose };
+      holders.set(key, holder);
+      previous?.lose();
+      changed(instance.name);
+      const registration: Registration = {
+        epoch: lastEpoch,
+        lost,
+        async release() {
+          if (holders.get(key) !== holder) return;
+          holders.delete(key);
+          changed(instance.name);
+        },
+      };
+      return registration;
+    },
+    watch(name, onChange, signal) {
+      const ended = AbortSignal.any([signal, closing.signal]);
+      if (ended.aborted) return Promise.resolve();
+      const watcher: Watcher = { name, changed: () => onChange(list(name)) };
+      watchers.add(watcher);
+      watcher.changed();
+      return new Promise((resolve) => {
+        ended.addEventListener("abort", () => {
+          watchers.delete(watcher);
+          resolve();
+        });
+      });
+    },
+    async close() {
+      closing.abort();
+      holders.clear();
+    },
+  };
+}
