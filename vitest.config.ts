@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     include: ["packages/*/src/**/*.test.ts", "conformance/src/**/*.test.ts", "tools/src/**/*.test.ts"],
     maxWorkers: 2,
+    // node:sqlite, and kafkajs on Node 24.
+    execArgv: ["--disable-warning=ExperimentalWarning", "--disable-warning=TimeoutNegativeWarning"],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     reporters: ["default", "./tools/src/totals-reporter.ts"],

@@ -1,0 +1,59 @@
+# What there is to do with this repository; `make` alone lists it. Everything is installed below this folder.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+pnpm_version := 12.21.0
+pnpm := .tools/.pnpm-$(pnpm_version)
+modules := node_modules/.installed
+
+# Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
+export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
+
+.PHONY: help run test build generate lint fmt clean check-machine-run check-machine-test
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+run: check-machine-run build ## Build what changed and start the gateway with everything in one process; ARGS="--set key=value" for serve
+	@exec bin/im-gateway serve $(ARGS)
+
+test: check-machine-test $(modules) ## Check, build and test everything, on a real Kafka and a real etcd; TESTS="path …" for some files only
+	@node tools/src/install-parts.ts
+	@node tools/src/check-generated.ts
+	@$(lint)
+	@tsc -b
+	@tsc -p tsconfig.test.json
+	@exec vitest run $(TESTS)
+
+build: $(modules) ## Compile what changed
+	@tsc -b
+
+generate: $(modules) ## Generate code from the .proto files
+	@buf generate proto --template proto/buf.gen.yaml
+
+lint: $(modules) ## Check style, contract and import directions
+	@$(lint)
+
+lint = biome ci . && buf lint proto && node tools/src/check-imports.ts
+
+fmt: $(modules) ## Format, and fix what can be fixed
+	@biome check --write .
+
+clean: ## Remove what was built; what was installed stays
+	@rm -rf proto/dist packages/*/dist
+
+check-machine-run check-machine-test: check-machine-%:
+	@tools/check-machine.sh $*
+
+# The stamps are written last: what was interrupted is done again.
+$(pnpm): | check-machine-run
+	@echo "Installing pnpm $(pnpm_version) …"
+	@npm install --prefix .tools --no-save --no-package-lock --no-audit --no-fund --loglevel=error pnpm@$(pnpm_version)
+	@touch $@
+
+$(modules): $(pnpm) pnpm-lock.yaml pnpm-workspace.yaml package.json $(wildcard */package.json packages/*/package.json)
+	@echo "Installing dependencies …"
+	@pnpm install --frozen-lockfile --reporter=append-only --loglevel=warn
+	@touch $@
