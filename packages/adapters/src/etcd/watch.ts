@@ -1,0 +1,123 @@
+// All instances of a service, as they change: list, watch from that revision, and begin again when the watch ends.
+import type { Log, ServiceInstance } from "@im-gateway/core";
+import { type Etcd3, type IWatchResponse, Range } from "etcd3";
+import { decodeInstance, keyPrefix } from "./instance.ts";
+import { createOutage } from "./outage.ts";
+
+export interface WatchOptions {
+  readonly client: Etcd3;
+  readonly callTimeoutMs: number;
+  readonly log: Log;
+}
+
+export type OnChange = (instances: readonly ServiceInstance[]) => void;
+
+// A watch that went dead without a sign is noticed by the next list at the latest.
+const relistMs = 60_000;
+
+/** Resolves when the signal aborts; never rejects for etcd's sake. While etcd is away nothing is reported: the last instances stay. */
+export async function watchService(
+  name: string,
+  onChange: OnChange,
+  options: WatchOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const { client, log } = options;
+  const prefix = keyPrefix(name);
+  const outage = createOutage(`watch of ${prefix}`, log);
+  let reported: string | undefined;
+
+  function report(instances: ReadonlyMap<string, ServiceInstance>): void {
+    const all = [...instances.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+    const text = JSON.stringify(all);
+    if (text === reported || signal.aborted) return;
+    reported = text;
+    onChange(all);
+  }
+
+  while (!signal.aborted) {
+    try {
+      const instances = new Map<string, ServiceInstance>();
+      const put = (key: Buffer, value: Buffer): void => {
+        const instance = decodeInstance(key.toString(), value);
+        if (instance !== undefined) {
+          instances.set(key.toString(), instance);
+          return;
+        }
+        instances.delete(key.toString());
+        log("warn", "a registry value is not a service instance", { key: key.toString() });
+      };
+      const { kvs, header } = await client.getAll().prefix(prefix).exec();
+      for (const { key, value } of kvs) put(key, value);
+      report(instances);
+      await followChanges(prefix, BigInt(header.revision) + 1n, options, signal, {
+        begun: outage.passed,
+        changed({ events }) {
+          for (const { type, kv } of events) {
+            if (type === "Put") put(kv.key, kv.value);
+            else instances.delete(kv.key.toString());
+          }
+          report(instances);
+        },
+      });
+    } catch (error) {
+      await outage.failed(error, signal);
+    }
+  }
+}
+
+interface Follower {
+  begun(): void;
+  changed(response: IWatchResponse): void;
+}
+
+/**
+ * Resolves when it is time to list again or the signal aborts; rejects when the watch failed, was cancelled (its revision is compacted, say) or did
+ * not begin in time. On a stream of its own: etcd3's Watcher goes silent after a compaction, and throws out of an event when answers cross.
+ */
+async function followChanges(
+  prefix: string,
+  fromRevision: bigint,
+  { client, callTimeoutMs }: WatchOptions,
+  signal: AbortSignal,
+  follower: Follower,
+): Promise<void> {
+  const stream = await client.watchClient.watch();
+  const { start, end } = Range.prefix(prefix);
+  let timer: NodeJS.Timeout | undefined;
+  let stop = (): void => {};
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stop = resolve;
+      timer = setTimeout(() => reject(new Error("the watch did not begin in time")), callTimeoutMs);
+      // Stays after the end: cancelling emits an error, too.
+      stream.on("error", reject);
+      stream.on("end", () => reject(new Error("etcd ended the watch")));
+      stream.on("data", (response) => {
+        if (response.canceled) {
+          reject(
+            new Error(`etcd cancelled the watch: ${response.cancel_reason}, compacted to ${response.compact_revision}`),
+          );
+          return;
+        }
+        if (response.created) {
+          clearTimeout(timer);
+          timer = setTimeout(resolve, relistMs);
+          follower.begun();
+        }
+        try {
+          follower.changed(response);
+        } catch (error) {
+          reject(error);
+        }
+      });
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", stop, { once: true });
+      stream.write({ create_request: { key: start, range_end: end, start_revision: String(fromRevision) } });
+    });
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    stream.cancel();
+  }
+}
