@@ -15,7 +15,7 @@ export interface PlainError {
 const maxCauses = 4;
 
 /** Message, code, reason and causes; the stack, of the outermost only, where it is asked for. */
-export function plainError(error: Error, withStack: boolean, causes = maxCauses): PlainError {
+export function plainError(error: Error, withStack: boolean, causes: number = maxCauses): PlainError {
   const { cause, stack } = error;
   return {
     ...outline(error),
