@@ -36,7 +36,7 @@ generate: $(modules) ## Generate code from the .proto files
 lint: $(modules) ## Check style, contract and import directions
 	@$(lint)
 
-lint = biome ci . && buf lint proto && node tools/src/check-imports.ts
+lint = biome ci $(if $(MAKE_TERMOUT),,--colors=off) . && buf lint proto && node tools/src/check-imports.ts
 
 fmt: $(modules) ## Format, and fix what can be fixed
 	@biome check --write .
@@ -50,7 +50,7 @@ check-machine-run check-machine-test: check-machine-%:
 # The stamps are written last: what was interrupted is done again.
 $(pnpm): | check-machine-run
 	@echo "Installing pnpm $(pnpm_version) …"
-	@npm install --prefix .tools --no-save --no-package-lock --no-audit --no-fund --loglevel=error pnpm@$(pnpm_version)
+	@npm install --prefix .tools --no-save --no-package-lock --no-audit --no-fund --no-update-notifier --loglevel=error pnpm@$(pnpm_version)
 	@touch $@
 
 $(modules): $(pnpm) pnpm-lock.yaml pnpm-workspace.yaml package.json $(wildcard */package.json packages/*/package.json)
