@@ -1,0 +1,81 @@
+// The peers of a service, and which of them gets the next call.
+import type { Log } from "@im-gateway/core";
+import type { CallEnd } from "./call-end.ts";
+import { authority, type EndpointSource } from "./endpoints.ts";
+import { createPeer, type Peer } from "./peer.ts";
+import { unreachable } from "./status.ts";
+
+export interface PoolOptions {
+  readonly endpoints: EndpointSource;
+  readonly connectTimeoutMs: number;
+  readonly log: Log;
+}
+
+export interface Pool {
+  /**
+   * The less loaded of two connected peers, taken at random. While none is connected: the first that connects.
+   * Rejects with `unavailable` when there is no endpoint (at once) or none connects, and with the reason of `end`.
+   * @param avoid taken only when there is no other
+   */
+  pick(end: CallEnd, avoid?: Peer): Promise<Peer>;
+  close(): void;
+}
+
+export function createPool(options: PoolOptions): Pool {
+  const { endpoints, connectTimeoutMs, log } = options;
+  const peers = new Map<string, Peer>();
+  const closing = new AbortController();
+
+  function update(): void {
+    const current = new Map(endpoints.current().map((endpoint) => [authority(endpoint), endpoint]));
+    for (const [name, peer] of peers) {
+      if (current.has(name)) continue;
+      peers.delete(name);
+      peer.retire();
+    }
+    for (const [name, endpoint] of current) {
+      if (peers.has(name)) continue;
+      const peer = createPeer(endpoint, { connectTimeoutMs, log });
+      peers.set(name, peer);
+      void peer.connect();
+    }
+  }
+  endpoints.subscribe(update, closing.signal);
+  update();
+
+  return {
+    async pick(end, avoid) {
+      const ready: Peer[] = [];
+      for (const peer of peers.values()) {
+        // Outlier ejection has its place here: a peer that is connected but fails its calls is not a candidate.
+        if (!peer.isReady()) void peer.connect();
+        else if (peer !== avoid) ready.push(peer);
+      }
+      const picked = lessLoadedOfTwo(ready) ?? (await end.race(firstConnected([...peers.values()])));
+      if (picked === undefined) throw unreachable();
+      return picked;
+    },
+    close() {
+      closing.abort();
+      for (const peer of peers.values()) peer.close();
+      peers.clear();
+    },
+  };
+}
+
+function lessLoadedOfTwo(peers: readonly Peer[]): Peer | undefined {
+  const first = Math.floor(Math.random() * peers.length);
+  const second = (first + 1 + Math.floor(Math.random() * (peers.length - 1))) % peers.length;
+  const [one, other] = [peers[first], peers[second]];
+  return one !== undefined && other !== undefined && other.inFlight < one.inFlight ? other : one;
+}
+
+/** Undefined when there are none or all fail. */
+async function firstConnected(peers: readonly Peer[]): Promise<Peer | undefined> {
+  return new Promise((resolve) => {
+    const attempts = peers.map(async (peer) => {
+      if (await peer.connect()) resolve(peer);
+    });
+    void Promise.all(attempts).then(() => resolve(undefined));
+  });
+}
