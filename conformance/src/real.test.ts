@@ -1,0 +1,4 @@
+import { scenarios } from "./scenarios/index.ts";
+import { realParts, startRealWorld } from "./worlds/real.ts";
+
+scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts);

@@ -1,0 +1,25 @@
+// What the scenarios run against. Each world brings its own parts and stops them.
+
+export interface World {
+  /** Two gateways to connect to; where there is only one process, the same one twice. */
+  readonly gateways: readonly [GatewayAddress, GatewayAddress];
+  /** Every part that can be taken down. */
+  readonly parts: readonly WorldPart[];
+  stop(): Promise<void>;
+}
+
+/** Keeps its value over restarts: the port stays. */
+export interface GatewayAddress {
+  /** `http://127.0.0.1:port` */
+  readonly http: string;
+  /** `ws://127.0.0.1:port/ws` */
+  readonly ws: string;
+}
+
+export interface WorldPart {
+  readonly name: string;
+  /** Whether the sockets of its gateway end with it. */
+  readonly holdsSockets: boolean;
+  /** Ends it as an operator would (`stop`) or as a power cut would (`kill`), starts it again, and waits until it works. */
+  restart(how: "stop" | "kill"): Promise<void>;
+}

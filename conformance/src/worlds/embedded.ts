@@ -1,0 +1,26 @@
+// The embedded default: one process with everything in it. Its data is kept in a folder, so that a restart can be tried.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { World } from "../world.ts";
+import { createProgram, freeAddress } from "./program.ts";
+
+export const embeddedParts: readonly string[] = ["gateway"];
+
+export async function startEmbeddedWorld(): Promise<World> {
+  const dataDir = await mkdtemp(join(tmpdir(), "im-gateway-embedded-"));
+  const address = await freeAddress();
+  const gateway = createProgram("gateway", "im-gateway", [`server.http_addr=${address}`, `data_dir=${dataDir}`], {
+    holdsSockets: true,
+  });
+  await gateway.start();
+  const one = { http: `http://${address}`, ws: `ws://${address}/ws` };
+  return {
+    gateways: [one, one],
+    parts: [gateway],
+    async stop() {
+      await gateway.stop();
+      await rm(dataDir, { recursive: true });
+    },
+  };
+}

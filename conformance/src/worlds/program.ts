@@ -1,0 +1,69 @@
+// A program of this repository as a process of its own, on a port that it keeps over restarts.
+import { join } from "node:path";
+import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
+import type { WorldPart } from "../world.ts";
+
+const repository = join(import.meta.dirname, "../../..");
+const startTimeoutMs = 30_000;
+
+export interface Program extends WorldPart {
+  readonly output: readonly string[];
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/**
+ * @param command a launcher in `bin/`
+ * @param set `key=value` for `--set`
+ * @param ready waits, after the `listening` line, until the program can be used
+ */
+export function createProgram(
+  name: string,
+  command: string,
+  set: readonly string[],
+  options: { readonly holdsSockets: boolean; readonly env?: Readonly<Record<string, string>> },
+): Program {
+  let part: Part | undefined;
+
+  const start = async (): Promise<void> => {
+    part = startProcess({
+      name,
+      command: join(repository, "bin", command),
+      args: ["serve", ...set.flatMap((assignment) => ["--set", assignment])],
+      env: { ...options.env, APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined },
+    });
+    await part.waitForLine(/"message":"listening"/, startTimeoutMs);
+  };
+
+  /** As an operator stops it: SIGTERM, and it has to end with 0. */
+  const stop = async (): Promise<void> => {
+    const exit = await part?.stop();
+    if (exit !== undefined && exit.code !== 0) {
+      throw new Error(`${name} ended with ${JSON.stringify(exit)} after SIGTERM:\n${part?.output.join("\n")}`);
+    }
+  };
+
+  const kill = async (): Promise<void> => {
+    await part?.kill();
+  };
+
+  return {
+    name,
+    holdsSockets: options.holdsSockets,
+    get output() {
+      return part?.output ?? [];
+    },
+    start,
+    stop,
+    kill,
+    async restart(how) {
+      await (how === "stop" ? stop() : kill());
+      await start();
+    },
+  };
+}
+
+export async function freeAddress(): Promise<string> {
+  return `127.0.0.1:${await freePort()}`;
+}

@@ -1,0 +1,81 @@
+// The real parts: Apache Kafka, etcd, im-logic as a process of its own, and two gateways.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Etcd, startEtcd } from "@im-gateway/tools/etcd";
+import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
+import { waitFor } from "@im-gateway/tools/process";
+import type { World, WorldPart } from "../world.ts";
+import { createProgram, freeAddress, type Program } from "./program.ts";
+
+export const realParts: readonly string[] = ["kafka", "etcd", "im-logic", "gateway-a", "gateway-b"];
+
+export interface RealWorld extends World {
+  readonly kafka: Kafka;
+  readonly etcd: Etcd;
+  readonly logic: Program;
+}
+
+export async function startRealWorld(): Promise<RealWorld> {
+  const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
+  const [kafka, etcd] = await Promise.all([startKafka(), startEtcd()]);
+  const shared = [`kafka.brokers=${kafka.brokers.join(",")}`, `coordinator.endpoints=${etcd.endpoints.join(",")}`];
+  const [grpc, http, a, b] = [await freeAddress(), await freeAddress(), await freeAddress(), await freeAddress()];
+  const logic = createProgram(
+    "im-logic",
+    "im-logic",
+    [...shared, `grpc_addr=${grpc}`, `http_addr=${http}`, `data_dir=${dataDir}`],
+    { holdsSockets: false },
+  );
+  const gateway = (id: string, address: string): Program =>
+    createProgram(
+      id,
+      "im-gateway",
+      [...shared, `gateway_id=${id}`, `server.http_addr=${address}`, "grpc.logic.service_name=im-logic"],
+      { holdsSockets: true },
+    );
+  const gateways = [gateway("gateway-a", a), gateway("gateway-b", b)];
+  await Promise.all([logic, ...gateways].map((program) => program.start()));
+  const everyoneReady = (): Promise<void> =>
+    waitFor(async () => (await Promise.all([http, a, b].map(isReady))).every(Boolean), {
+      timeoutMs: 60_000,
+      what: "im-logic and both gateways to be ready",
+    }).then(() => undefined);
+  const realPart = (name: string, part: Kafka | Etcd): WorldPart => ({
+    name,
+    holdsSockets: false,
+    async restart(how) {
+      if (how === "kill") {
+        await part.kill();
+      }
+      await part.restart();
+      await everyoneReady();
+    },
+  });
+  return {
+    kafka,
+    etcd,
+    logic,
+    gateways: [
+      { http: `http://${a}`, ws: `ws://${a}/ws` },
+      { http: `http://${b}`, ws: `ws://${b}/ws` },
+    ],
+    parts: [realPart("kafka", kafka), realPart("etcd", etcd), logic, ...gateways],
+    async stop() {
+      // Everything is stopped even where one does not end as it should; the first complaint is then reported.
+      const ends = await Promise.allSettled(gateways.map((program) => program.stop()));
+      ends.push(...(await Promise.allSettled([logic.stop()])));
+      ends.push(...(await Promise.allSettled([kafka.stop(), etcd.stop(), rm(dataDir, { recursive: true })])));
+      for (const end of ends) {
+        if (end.status === "rejected") {
+          throw end.reason;
+        }
+      }
+    },
+  };
+}
+
+async function isReady(address: string): Promise<boolean> {
+  const response = await fetch(`http://${address}/ready`, { signal: AbortSignal.timeout(2000) });
+  return response.status === 200;
+}

@@ -1,0 +1,3 @@
+export { advertisedAddress } from "./advertised-address.ts";
+export { type Program, runProgram } from "./run-program.ts";
+export { whenReady } from "./when-ready.ts";

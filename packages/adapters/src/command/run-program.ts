@@ -1,0 +1,82 @@
+// A program from its arguments to its exit code (CONTRACT §7): 0 ended as asked, 1 failed while running, 2 bad usage or configuration.
+import {
+  ConfigError,
+  type ConfigSchema,
+  exitCodes,
+  loadConfig,
+  parseCommandLine,
+  readConfigFile,
+} from "../config/index.ts";
+
+export interface Program<T> {
+  /** As people type it. */
+  readonly name: string;
+  /** A sentence on what it is. */
+  readonly summary: string;
+  readonly version: string;
+  readonly config: ConfigSchema<T>;
+  /**
+   * Runs until `stop` aborts, then resolves once everything has ended in order; rejects when it can not go on. A second signal ends the
+   * process without waiting for it.
+   */
+  readonly serve: (config: T, stop: AbortSignal) => Promise<void>;
+}
+
+/** Never returns: it ends the process. */
+export async function runProgram<T>(program: Program<T>): Promise<never> {
+  const { name, summary, version } = program;
+  const invocation = parseCommandLine(process.argv.slice(2), {
+    name,
+    summary,
+    commands: { serve: "run until SIGTERM or SIGINT" },
+    defaultCommand: "serve",
+  });
+  switch (invocation.kind) {
+    case "help":
+      process.stdout.write(`${invocation.text}\n`);
+      process.exit(exitCodes.ended);
+      break;
+    case "version":
+      process.stdout.write(`${version}\n`);
+      process.exit(exitCodes.ended);
+      break;
+    case "mistake":
+      process.stderr.write(`${invocation.message}\n`);
+      process.exit(exitCodes.badUsage);
+      break;
+    case "run":
+      break;
+  }
+  let config: T;
+  try {
+    const file = invocation.configFile === undefined ? {} : { file: await readConfigFile(invocation.configFile) };
+    config = loadConfig(program.config, { ...file, env: process.env, set: invocation.set });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    process.stderr.write(`${name}: ${error.message}\n`);
+    process.exit(exitCodes.badUsage);
+  }
+  try {
+    await program.serve(config, stopSignal(name));
+    process.exit(exitCodes.ended);
+  } catch (error) {
+    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(exitCodes.failed);
+  }
+}
+
+function stopSignal(name: string): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (stop.signal.aborted) {
+        process.stderr.write(`${name}: second signal, ending at once\n`);
+        process.exit(exitCodes.failed);
+      }
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}

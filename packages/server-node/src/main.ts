@@ -1,0 +1,82 @@
+// The `im-gateway` command on Node: configuration → parts → gateway → open port, and back again on SIGTERM.
+import { advertisedAddress, runProgram, whenReady } from "@im-gateway/adapters/command";
+import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
+import { createLogger } from "@im-gateway/adapters/log";
+import { createGateway } from "@im-gateway/core";
+import manifest from "../package.json" with { type: "json" };
+import { createParts } from "./parts.ts";
+import { serveGateway } from "./server.ts";
+import { tryNext } from "./try-next.ts";
+
+const { version } = manifest;
+
+await runProgram({
+  name: "im-gateway",
+  summary: "the messaging gateway between clients (HTTP, WebSocket) and a chat back end (gRPC, Kafka, etcd)",
+  version,
+  config: gatewayConfig,
+  serve,
+});
+
+async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
+  const { gatewayId, server, websocket, jwt } = config;
+  const logger = createLogger({ level: config.log.level, fields: { gateway_id: gatewayId } });
+  const log = logger.module("server");
+  const parts = createParts(config, logger);
+  const gateway = createGateway({
+    gatewayId,
+    version,
+    producer: parts.producer,
+    consumer: parts.consumer,
+    registry: parts.registry,
+    transport: parts.transport,
+    topics: parts.topics,
+    log: logger.module("gateway"),
+    jwt: {
+      secret: jwt.secret,
+      acceptedTypes: jwt.acceptedTypes,
+      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
+    },
+    websocket,
+    maxBodyBytes: server.maxBodyBytes,
+    unready: parts.unready,
+    defer: setImmediate,
+  });
+  const listening = await serveGateway({
+    gateway,
+    host: server.httpAddr.host,
+    port: server.httpAddr.port,
+    log: logger.module("http"),
+    wsPath: server.wsPath,
+    maxFrameBytes: websocket.maxFrameBytes,
+    readTimeoutMs: server.readTimeoutMs,
+    writeTimeoutMs: server.writeTimeoutMs,
+  });
+  try {
+    await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
+    const accounts = config.appEnv === "development" ? await parts.logic?.createDemoAccounts() : undefined;
+    if (await whenReady(gateway.unready, stop, log)) {
+      log("info", "listening", { http_addr: formatAddress(listening) });
+      if (accounts !== undefined) {
+        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts));
+      }
+      await aborted(stop);
+    }
+  } finally {
+    log("info", "draining");
+    const closed = listening.close();
+    await gateway.drain(AbortSignal.timeout(server.drainTimeoutMs));
+    await parts.close();
+    await closed;
+    log("info", "ended");
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) {
+      resolve();
+    }
+  });
+}

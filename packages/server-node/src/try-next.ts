@@ -1,0 +1,34 @@
+// What a newcomer can do with the embedded default, ready to be copied.
+import { relative } from "node:path";
+
+export function tryNext(
+  base: string,
+  accounts: readonly { readonly username: string; readonly password: string }[],
+): string {
+  const [first] = accounts;
+  const credentials = JSON.stringify({ username: first?.username, password: first?.password });
+  const login = `curl -s ${base}/api/v1/auth/login -H 'content-type: application/json' -d '${credentials}'`;
+  // The Node that runs this has a WebSocket client; the machine's own may be too old for one.
+  const node = relative(process.cwd(), process.execPath);
+  const webSocket = `${base.replace(/^http/, "ws")}/ws`;
+  return [
+    "",
+    `im-gateway is ready on ${base}: everything in one process, nothing is kept after it ends.`,
+    "",
+    `  accounts   ${accounts.map(({ username, password }) => `${username} / ${password}`).join("   ")}`,
+    `  health     ${base}/health   ${base}/ready`,
+    "",
+    "Log in:",
+    "",
+    `  ${login}`,
+    "",
+    "Open a WebSocket, see what comes, and send a line of JSON as a frame:",
+    "",
+    `  TOKEN=$(${login} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
+    `  ${node} -e 'const s = new WebSocket("${webSocket}?token=" + process.argv[1]); s.onmessage = (m) => console.log(m.data); s.onclose = () => process.exit(); process.stdin.on("data", (line) => s.send(line))' "$TOKEN"`,
+    `  {"type":"ping","message_id":"1"}`,
+    "",
+    "The whole first conversation: README.md. Ctrl-C ends it.",
+    "",
+  ].join("\n");
+}
