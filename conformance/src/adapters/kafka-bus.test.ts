@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { createKafka } from "@im-gateway/adapters/kafka";
 import type { Topic } from "@im-gateway/core";
 import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
+import { startProcess } from "@im-gateway/tools/process";
 import { Kafka as Client, ConfigResourceTypes, logLevel } from "kafkajs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { busSuite } from "./bus-suite.ts";
@@ -44,3 +46,35 @@ it("says at once what Kafka will never take", async () => {
   const topics = [{ name: "no such / name", partitions: 1 }];
   await expect(open().ensureTopics(topics, controller.signal)).rejects.toThrow("INVALID_TOPIC_EXCEPTION");
 });
+
+it("delivers what was written meanwhile soon after a restart by kill -9", async () => {
+  const { producer, ensureTopics } = open();
+  const topic = { name: `topic-${randomUUID()}`, partitions: 1 };
+  await ensureTopics([topic], AbortSignal.timeout(10_000));
+  const groupId = `group-${randomUUID()}`;
+  const startConsumer = () =>
+    startProcess({
+      name: "the consumer",
+      command: process.execPath,
+      args: [
+        "--conditions=@im-gateway/source",
+        join(import.meta.dirname, "consumer-process.ts"),
+        broker.brokers[0] ?? "",
+        topic.name,
+        groupId,
+      ],
+    });
+  const first = startConsumer();
+  await first.waitForLine(/^ready true$/, 10_000);
+  await producer.send({ topic: topic.name, key: "k", value: Buffer.from("before") });
+  await first.waitForLine(/^record before$/, 10_000);
+  await first.kill();
+  await producer.send({ topic: topic.name, key: "k", value: Buffer.from("meanwhile") });
+  const startedMs = performance.now();
+  const second = startConsumer();
+  await second.waitForLine(/^record meanwhile$/, 10_000);
+  expect(performance.now() - startedMs).toBeLessThan(5000);
+  const { code } = await second.stop();
+  expect(code).toBe(0);
+  await producer.close();
+}, 40_000);

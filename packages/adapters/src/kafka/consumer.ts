@@ -1,7 +1,7 @@
 // Records from Kafka, for a group of one member: joined again whenever kafkajs gives up.
 import type { Consumer, Log, Subscription } from "@im-gateway/core";
 import type { Kafka } from "kafkajs";
-import { describeError, permanentFailure } from "./failure.ts";
+import { describeKafkaError, permanentFailure } from "./failure.ts";
 import { receive } from "./receive.ts";
 import type { Topics } from "./topics.ts";
 import { pause } from "./wait.ts";
@@ -38,7 +38,7 @@ export function createConsumer({ newClient, topics, now, log }: ConsumerOptions)
         if (!signal.aborted) {
           const permanent = permanentFailure(error);
           if (permanent !== undefined) throw permanent;
-          log("warn", "the Kafka consumer failed and starts again", { group: groupId, ...describeError(error) });
+          log("warn", "the Kafka consumer failed and starts again", { group: groupId, ...describeKafkaError(error) });
         }
       } finally {
         setReady(false);

@@ -50,7 +50,12 @@ export function permanentFailure(error: unknown): ConnectError | undefined {
   return code === undefined ? undefined : failure(code, "KAFKA_REFUSED", `Kafka refuses: ${kind}`, { cause: error });
 }
 
-/** An error as a log line's fields: what and where, without its message, which may quote content. */
+/** What kafkajs says, as a log line's fields. */
+export function describeKafkaError(error: unknown): Record<string, unknown> {
+  return { error: kindOf(error), detail: error instanceof Error ? error.message : undefined };
+}
+
+/** Any other error as a log line's fields: what and where, without its message, which may quote content. */
 export function describeError(error: unknown): Record<string, unknown> {
   if (error instanceof ConnectError) return { error: Code[error.code], reason: reasonOf(error) };
   const stack = (error instanceof Error && error.stack) || "";

@@ -5,7 +5,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Log } from "@im-gateway/core";
 import { type Kafka, type Message, Partitioners, type Producer, type RecordMetadata } from "kafkajs";
-import { describeError, kindOf, sendFailure } from "./failure.ts";
+import { describeKafkaError, kindOf, sendFailure } from "./failure.ts";
 import { pause } from "./wait.ts";
 
 /** A record that waits for its answer. */
@@ -92,7 +92,7 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
       await opened.connect();
       return opened;
     } catch (error) {
-      log("warn", "no connection to produce to Kafka", { ...fields, ...describeError(error) });
+      log("warn", "no connection to produce to Kafka", { ...fields, ...describeKafkaError(error) });
       await disconnect(opened);
       return undefined;
     }
@@ -115,7 +115,7 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
         inFlight = [];
         return;
       }
-      log("warn", "Kafka refused a batch", { ...fields, records: batch.length, ...describeError(error) });
+      log("warn", "Kafka refused a batch", { ...fields, records: batch.length, ...describeKafkaError(error) });
       const reason = sendFailure(error);
       for (const entry of batch) entry.answer(reason);
       onRefused();
@@ -132,7 +132,7 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
     try {
       await old.disconnect();
     } catch (error) {
-      log("debug", "a Kafka producer did not disconnect", { ...fields, ...describeError(error) });
+      log("debug", "a Kafka producer did not disconnect", { ...fields, ...describeKafkaError(error) });
     }
   }
 

@@ -2,7 +2,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
 import { type Kafka, type Message, Partitioners, type PartitionMetadata } from "kafkajs";
-import { describeError, tooLarge, topicNotFound } from "./failure.ts";
+import { describeKafkaError, tooLarge, topicNotFound } from "./failure.ts";
 import { createLane, type Entry, type Lane, maxBatchBytes } from "./lane.ts";
 import type { Topics } from "./topics.ts";
 
@@ -142,7 +142,8 @@ export function createProducer(options: ProducerOptions): Producer {
       if (count === 0) refuse(state, topicNotFound());
       for (const entry of state.waiting.splice(0)) enqueue(state, entry);
     } catch (error) {
-      log("warn", "the partitions of a topic cannot be looked up", { topic: state.name, ...describeError(error) });
+      const level = state.waiting.length > 0 ? "warn" : "debug";
+      log(level, "the partitions of a topic cannot be looked up", { topic: state.name, ...describeKafkaError(error) });
     }
     state.lookingUp = false;
     state.lookedUpMs = now();

@@ -1,7 +1,7 @@
 // One life of a kafkajs consumer: from connecting to the abort of the signal, or to the error that kafkajs gives up on.
 import type { ConsumerRecord, Log, Subscription } from "@im-gateway/core";
 import type { EachBatchPayload, IHeaders, Kafka, KafkaMessage } from "kafkajs";
-import { describeError } from "./failure.ts";
+import { describeError, describeKafkaError } from "./failure.ts";
 import { aborted, pause, within } from "./wait.ts";
 
 export interface ReceiveOptions {
@@ -135,7 +135,7 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
     try {
       await consumer.disconnect();
     } catch (error) {
-      log("debug", "a Kafka consumer did not stop well", { group: groupId, ...describeError(error) });
+      log("debug", "a Kafka consumer did not stop well", { group: groupId, ...describeKafkaError(error) });
     }
   }
 

@@ -2,7 +2,7 @@
 import { Code } from "@connectrpc/connect";
 import { failure, type Log, type Topic } from "@im-gateway/core";
 import type { Admin, Kafka } from "kafkajs";
-import { describeError, kindOf, permanentFailure } from "./failure.ts";
+import { describeKafkaError, kindOf, permanentFailure } from "./failure.ts";
 import { pause, untilAborted } from "./wait.ts";
 
 export interface TopicsOptions {
@@ -52,7 +52,7 @@ export function createTopics({ client, knownBrokers, replicationFactor, log }: T
     try {
       await (await opening).disconnect();
     } catch (error) {
-      log("debug", "a Kafka admin client is gone", describeError(error));
+      log("debug", "a Kafka admin client is gone", describeKafkaError(error));
     }
   }
 
@@ -82,7 +82,10 @@ export function createTopics({ client, knownBrokers, replicationFactor, log }: T
         if (signal.aborted) break;
         const permanent = permanentFailure(error);
         if (permanent !== undefined) throw permanent;
-        log("warn", "topics are not there yet", { topics: topics.map(({ name }) => name), ...describeError(error) });
+        log("warn", "topics are not there yet", {
+          topics: topics.map(({ name }) => name),
+          ...describeKafkaError(error),
+        });
         await pause(retryMs, signal);
       }
     }

@@ -1,0 +1,194 @@
+// Kafka by kafkajs on a real broker that is killed, frozen or not there yet.
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { type ConsumerRecord, type Producer, reasonOf, type Topic } from "@im-gateway/core";
+import { type Kafka as Broker, startKafka } from "@im-gateway/tools/kafka";
+import { waitFor } from "@im-gateway/tools/process";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createKafka, type Kafka, type KafkaOptions } from "./index.ts";
+
+const publishTimeoutMs = 2000;
+const retryable: readonly (Code | undefined)[] = [Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted];
+
+let broker: Broker;
+beforeAll(async () => {
+  broker = await startKafka();
+});
+afterAll(() => broker.stop());
+
+function connect(options: Partial<KafkaOptions> = {}): Kafka {
+  return createKafka({ brokers: broker.brokers, clientId: "test", log: () => {}, publishTimeoutMs, ...options });
+}
+
+async function newTopic(kafka: Kafka, partitions: number): Promise<Topic> {
+  const topic = { name: `topic-${randomUUID()}`, partitions };
+  await kafka.ensureTopics([topic], AbortSignal.timeout(10_000));
+  return topic;
+}
+
+/** A running subscription that keeps what it gets. */
+function subscribe({ consumer }: Kafka, topic: Topic) {
+  const controller = new AbortController();
+  const records: ConsumerRecord[] = [];
+  const ready: boolean[] = [];
+  const ended = consumer.run({
+    topics: [topic],
+    groupId: `group-${randomUUID()}`,
+    deliver: (batch) => void records.push(...batch),
+    onReady: (value) => ready.push(value),
+    signal: controller.signal,
+  });
+  const stop = (): Promise<void> => {
+    controller.abort();
+    return ended;
+  };
+  return { records, ready, stop };
+}
+
+/** Numbered records of 20 keys at some 500 a second, until it is stopped. */
+function startLoad(producer: Producer, topic: Topic) {
+  const acked: string[] = [];
+  const answersMs: number[] = [];
+  const codes: (Code | undefined)[] = [];
+  const sends: Promise<void>[] = [];
+  let sent = 0;
+  let going = true;
+  function sendOne(): void {
+    const key = `key-${sent % 20}`;
+    const value = String(sent);
+    const startedMs = performance.now();
+    sent += 1;
+    const answered = producer.send({ topic: topic.name, key, value: Buffer.from(value) }).then(
+      () => void acked.push(`${key} ${value}`),
+      (error: unknown) => void codes.push(error instanceof ConnectError ? error.code : undefined),
+    );
+    sends.push(answered.finally(() => answersMs.push(performance.now() - startedMs)));
+  }
+  const ended = (async () => {
+    while (going) {
+      for (let count = 0; count < 5; count += 1) sendOne();
+      await sleep(10);
+    }
+    await Promise.all(sends);
+  })();
+  const stop = (): Promise<void> => {
+    going = false;
+    return ended;
+  };
+  return { acked, answersMs, codes, stop };
+}
+
+/** What the log holds, read by a consumer: each record once, however often it came. */
+function readLog(records: readonly ConsumerRecord[]) {
+  const byOffset = new Map(records.map((record) => [`${record.partition}/${record.offset}`, record]));
+  const stored = [...byOffset.values()].map(({ key, value }) => `${key} ${Buffer.from(value ?? [])}`);
+  const last = new Map<string, number>();
+  let reordered = 0;
+  for (const entry of new Set(stored)) {
+    const [key = "", number] = entry.split(" ");
+    if (Number(number) < (last.get(key) ?? -1)) reordered += 1;
+    last.set(key, Number(number));
+  }
+  return { stored: new Set(stored), duplicates: stored.length - new Set(stored).size, reordered };
+}
+
+it("loses, doubles and reorders nothing that was acked while the broker is killed and comes back", async () => {
+  const kafka = connect();
+  const topic = await newTopic(kafka, 6);
+  const { records, ready, stop } = subscribe(kafka, topic);
+  await waitFor(() => ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+  const load = startLoad(kafka.producer, topic);
+  await sleep(1500);
+  await broker.kill();
+  await waitFor(() => ready.at(-1) === false, { timeoutMs: 5000, what: "the consumer to see it" });
+  await broker.restart();
+  const ackedBefore = load.acked.length;
+  await waitFor(() => load.acked.length > ackedBefore + 500, { timeoutMs: 20_000, what: "acks after the restart" });
+  await load.stop();
+  await waitFor(() => ready.at(-1), { timeoutMs: 20_000, what: "the consumer to be back" });
+  await waitFor(() => load.acked.every((entry) => readLog(records).stored.has(entry)), {
+    timeoutMs: 10_000,
+    what: "everything that was acked",
+    intervalMs: 500,
+  });
+  const { duplicates, reordered } = readLog(records);
+  expect({ duplicates, reordered }).toEqual({ duplicates: 0, reordered: 0 });
+  expect(ackedBefore).toBeGreaterThan(500);
+  expect(load.codes.every((code) => retryable.includes(code))).toBe(true);
+  await stop();
+  await kafka.producer.close();
+}, 60_000);
+
+it("answers every send in time while the broker is frozen, holds no more than it may, and goes on after the thaw", async () => {
+  const kafka = connect({ maxQueuedRecords: 600 });
+  const topic = await newTopic(kafka, 6);
+  const { records, ready, stop } = subscribe(kafka, topic);
+  await waitFor(() => ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+  const load = startLoad(kafka.producer, topic);
+  await waitFor(() => load.acked.length > 100, { timeoutMs: 10_000, what: "acks before the freeze" });
+  broker.freeze();
+  try {
+    await waitFor(() => ready.at(-1) === false, { timeoutMs: 5000, what: "the consumer to see it" });
+    await sleep(2 * publishTimeoutMs);
+    expect(load.codes).toContain(Code.DeadlineExceeded);
+    expect(load.codes).toContain(Code.ResourceExhausted);
+    await load.stop();
+    expect(Math.max(...load.answersMs)).toBeLessThan(publishTimeoutMs + 500);
+  } finally {
+    broker.thaw();
+  }
+  const after = startLoad(kafka.producer, topic);
+  await waitFor(() => after.acked.length > 500, { timeoutMs: 10_000, what: "acks after the thaw" });
+  await after.stop();
+  await waitFor(() => [...load.acked, ...after.acked].every((entry) => readLog(records).stored.has(entry)), {
+    timeoutMs: 10_000,
+    what: "everything that was acked",
+    intervalMs: 500,
+  });
+  expect(load.codes.every((code) => retryable.includes(code))).toBe(true);
+  await stop();
+  await kafka.producer.close();
+}, 60_000);
+
+it("waits for a broker that is away at the start", async () => {
+  const early = connect();
+  const topic = await newTopic(early, 2);
+  await early.producer.close();
+  await broker.kill();
+  const kafka = connect();
+  const { records, ready, stop } = subscribe(kafka, topic);
+  const startedMs = performance.now();
+  const lost = await kafka.producer.send({ topic: topic.name, key: "k", value: Buffer.from("lost") }).catch(String);
+  expect(lost).toContain("deadline_exceeded");
+  expect(performance.now() - startedMs).toBeLessThan(publishTimeoutMs + 500);
+  expect(ready).toEqual([]);
+  await broker.restart();
+  await waitFor(() => kafka.producer.send({ topic: topic.name, key: "k", value: Buffer.from("v") }).then(() => true), {
+    timeoutMs: 15_000,
+    what: "a send that succeeds",
+  });
+  await waitFor(() => records.length > 0, { timeoutMs: 15_000, what: "the record" });
+  expect(ready).toEqual([true]);
+  await stop();
+  await kafka.producer.close();
+}, 60_000);
+
+it("ends at once, also while there is no broker", async () => {
+  const kafka = connect();
+  const topic = await newTopic(kafka, 1);
+  await broker.kill();
+  const stuck = subscribe(kafka, topic);
+  const controller = new AbortController();
+  const ensured = kafka.ensureTopics([topic], controller.signal);
+  const sent = kafka.producer.send({ topic: topic.name, key: "k", value: Buffer.from("v") });
+  const startedMs = performance.now();
+  controller.abort();
+  await expect(ensured).rejects.toSatisfy((error: ConnectError) => reasonOf(error) === "CANCELED");
+  await stuck.stop();
+  expect(performance.now() - startedMs).toBeLessThan(500);
+  const [, refusal] = await Promise.all([kafka.producer.close(), sent.catch(String)]);
+  expect(refusal).toContain("deadline_exceeded");
+  expect(performance.now() - startedMs).toBeLessThan(publishTimeoutMs + 500);
+  await broker.restart();
+}, 60_000);
