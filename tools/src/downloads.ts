@@ -6,10 +6,10 @@ import { join } from "node:path";
 /** Told what is being done, for people. */
 export type Progress = (text: string) => void;
 
-const cacheFolder = join(import.meta.dirname, "../../.cache");
+const repositoryCache = join(import.meta.dirname, "../../.cache");
 
 export interface Download {
-  /** Folder name below `.cache/`, with the version. */
+  /** Folder name in the cache, with the version. */
   readonly name: string;
   /** Said before it starts. */
   readonly announce: string;
@@ -21,13 +21,13 @@ export interface Download {
  * The folder with the download, fetched when it is not there. It appears complete or not at all: an interrupted run leaves only a
  * temporary folder that the next one ignores, and of two runs at the same time one wins.
  */
-export function downloaded(download: Download, progress: Progress): string {
-  const folder = join(cacheFolder, download.name);
+export function downloaded(download: Download, progress: Progress, cache: string = repositoryCache): string {
+  const folder = join(cache, download.name);
   const stamp = join(folder, "complete");
   if (existsSync(stamp)) return folder;
   progress(download.announce);
-  mkdirSync(cacheFolder, { recursive: true });
-  const unfinished = mkdtempSync(join(cacheFolder, `${download.name}.unfinished-`));
+  mkdirSync(cache, { recursive: true });
+  const unfinished = mkdtempSync(join(cache, `${download.name}.unfinished-`));
   try {
     download.fetch(unfinished);
     writeFileSync(join(unfinished, "complete"), "");
@@ -48,7 +48,8 @@ export function runDownloader(command: string, args: readonly string[], cwd: str
   try {
     execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   } catch (error) {
-    const { stdout = "", stderr = "" } = error as { stdout?: string; stderr?: string };
-    throw new Error(`${command} ${args.join(" ")} failed:\n${stdout}${stderr}`, { cause: error });
+    const { stdout, stderr, message } = error as Error & { stdout?: string | null; stderr?: string | null };
+    const printed = `${stdout ?? ""}${stderr ?? ""}`;
+    throw new Error(`${command} ${args.join(" ")} failed:\n${printed || message}`, { cause: error });
   }
 }
