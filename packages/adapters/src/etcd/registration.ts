@@ -77,6 +77,7 @@ async function claim(
   while (!signal.aborted) {
     try {
       const outcome = await leased.put(mayReplace);
+      outage.passed();
       if (outcome.kind === "held" && !signal.aborted) return outcome.revision;
       await revoke(key, leased, log);
       if (outcome.kind === "taken") throw idTaken(instance, decodeInstance(key, outcome.holder.value));
