@@ -1,5 +1,5 @@
 // The `im-gateway` command on Node: configuration → parts → gateway → open port, and back again on SIGTERM.
-import { advertisedAddress, runProgram, whenReady } from "@im-gateway/adapters/command";
+import { aborted, advertisedAddress, runProgram, whenReady } from "@im-gateway/adapters/command";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
 import { createGateway } from "@im-gateway/core";
@@ -54,7 +54,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
   });
   try {
     await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
-    const accounts = config.appEnv === "development" ? await parts.logic?.createDemoAccounts() : undefined;
+    const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
     if (await whenReady(gateway.unready, stop, log)) {
       log("info", "listening", { http_addr: formatAddress(listening) });
       if (accounts !== undefined) {
@@ -70,13 +70,4 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     await closed;
     log("info", "ended");
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    if (signal.aborted) {
-      resolve();
-    }
-  });
 }

@@ -1,21 +1,11 @@
 // What a gateway's process is made of, by its configuration: real parts where a section names them, embedded ones elsewhere.
-
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
-import type { GatewayConfig, LogicClientConfig, TopicsConfig } from "@im-gateway/adapters/config";
-import { createEtcdRegistry } from "@im-gateway/adapters/etcd";
+import { type Bus, createBus, createRegistry, type SharedTopics, sharedTopics } from "@im-gateway/adapters/command";
+import type { GatewayConfig, LogicClientConfig } from "@im-gateway/adapters/config";
 import { createEndpoints, createGrpcTransport, fixedEndpoints } from "@im-gateway/adapters/grpc";
-import { createKafka } from "@im-gateway/adapters/kafka";
 import type { Logger } from "@im-gateway/adapters/log";
-import type { Consumer, Producer, Registry, Topic } from "@im-gateway/core";
-import { createMemoryBus, createMemoryRegistry } from "@im-gateway/core/memory";
+import type { GatewayTopics, Registry } from "@im-gateway/core";
 import { createLogic, type Logic } from "@im-gateway/logic";
-
-/** The producer and the consumer of one part of the process. */
-interface Bus {
-  readonly producer: Producer;
-  readonly consumer: Consumer;
-  ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
-}
 
 /** im-logic as the gateway reaches it. */
 interface LogicLink {
@@ -26,112 +16,71 @@ interface LogicLink {
   close(): Promise<void>;
 }
 
-export interface Parts {
-  readonly producer: Producer;
-  readonly consumer: Consumer;
+export interface Parts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLink, "transport" | "embedded"> {
   readonly registry: Registry;
-  readonly transport: Transport;
-  readonly topics: TopicsConfig;
-  /** Present when im-logic runs in this process. */
-  readonly logic: Logic | undefined;
+  readonly topics: GatewayTopics;
+  /** What the parts still wait for. */
   unready(): readonly string[];
   /** After the gateway has drained. */
   close(): Promise<void>;
 }
 
-/** Without a `kafka` section topics have their default names. */
-const defaultTopics: TopicsConfig = {
-  upstream: "upstream",
-  downstreamPrefix: "downstream-",
-  userEvents: "user-events",
-  deadLetter: "dead-letter",
-};
-const defaultPartitions = 6;
-
 export function createParts(config: GatewayConfig, logger: Logger): Parts {
-  const topics = config.kafka?.topics ?? defaultTopics;
-  const partitions = config.kafka?.partitions ?? defaultPartitions;
-  const shared: readonly Topic[] = [
-    { name: topics.upstream, partitions },
-    { name: topics.userEvents, partitions },
-  ];
-  const connect = busOf(config, logger);
-  const registry = registryOf(config, logger);
-  const bus = connect(config.gatewayId);
-  const link =
+  const topics = sharedTopics(config.kafka);
+  const log = logger.module("kafka");
+  const connect = createBus(config.kafka, log);
+  const { producer, consumer, ensureTopics } = connect(config.gatewayId);
+  const registry = createRegistry(config.coordinator, logger.module("etcd"));
+  const { transport, embedded, unready, close } =
     config.grpc.logic === undefined
-      ? embeddedLogic(config, connect("im-logic"), shared, topics.downstreamPrefix, logger)
+      ? embeddedLogic(config, connect("im-logic"), topics, logger)
       : remoteLogic(config.grpc.logic, config.coordinator === undefined ? undefined : registry, logger);
 
   const closing = new AbortController();
-  const log = logger.module("kafka");
-  const ensured = bus.ensureTopics(shared, closing.signal).catch((error: unknown) => {
+  const ensured = ensureTopics([topics.upstream, topics.userEvents], closing.signal).catch((error: unknown) => {
     if (!closing.signal.aborted) {
       log("error", "the shared topics can not be created", { error });
     }
   });
 
   return {
-    producer: bus.producer,
-    consumer: bus.consumer,
+    producer,
+    consumer,
     registry,
-    transport: link.transport,
-    topics,
-    logic: link.embedded,
-    unready: link.unready,
+    transport,
+    embedded,
+    topics: {
+      upstream: topics.upstream.name,
+      userEvents: topics.userEvents.name,
+      downstreamPrefix: topics.downstreamPrefix,
+    },
+    unready,
     async close() {
       closing.abort();
       await ensured;
-      await link.close();
+      await close();
       await registry.close();
     },
   };
 }
 
-function busOf(config: GatewayConfig, logger: Logger): (clientId: string) => Bus {
-  const { kafka } = config;
-  if (kafka === undefined) {
-    const bus = createMemoryBus({ log: logger.module("memory") });
-    return () => bus.connect();
-  }
-  const { brokers, publishTimeoutMs, replicationFactor } = kafka;
-  return (clientId) =>
-    createKafka({
-      brokers,
-      clientId,
-      publishTimeoutMs,
-      log: logger.module("kafka"),
-      ...(replicationFactor === undefined ? {} : { replicationFactor }),
-    });
-}
-
-function registryOf({ coordinator }: GatewayConfig, logger: Logger): Registry {
-  return coordinator === undefined
-    ? createMemoryRegistry()
-    : createEtcdRegistry({ ...coordinator, log: logger.module("etcd") });
-}
-
 function embeddedLogic(
   { jwt, dataDir }: GatewayConfig,
-  bus: Bus,
-  [upstream, userEvents]: readonly Topic[],
-  downstreamPrefix: string,
+  { producer, consumer }: Bus,
+  topics: SharedTopics,
   logger: Logger,
 ): LogicLink {
-  if (upstream === undefined || userEvents === undefined) {
-    throw new Error("im-logic needs two topics");
-  }
   const log = logger.module("im-logic");
   const logic = createLogic({
     jwt: {
       secret: jwt.secret,
-      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
       accessTokenTtlMs: jwt.accessTokenExpireMs,
       refreshTokenTtlMs: jwt.refreshTokenExpireMs,
+      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
     },
-    producer: bus.producer,
-    consumer: bus.consumer,
-    topics: { upstream, userEvents, downstreamPrefix },
+    producer,
+    consumer,
+    topics,
     log,
     ...(dataDir === undefined ? {} : { dataDir }),
   });
@@ -146,7 +95,7 @@ function embeddedLogic(
     async close() {
       closing.abort();
       await running;
-      await bus.producer.close();
+      await producer.close();
       logic.close();
     },
   };

@@ -1,3 +1,5 @@
 export { advertisedAddress } from "./advertised-address.ts";
+export { type Bus, createBus, type SharedTopics, sharedTopics } from "./bus.ts";
+export { createRegistry } from "./registry.ts";
 export { type Program, runProgram } from "./run-program.ts";
-export { whenReady } from "./when-ready.ts";
+export { aborted, whenReady } from "./when-ready.ts";

@@ -1,4 +1,5 @@
 // A program from its arguments to its exit code (CONTRACT §7): 0 ended as asked, 1 failed while running, 2 bad usage or configuration.
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ConfigError,
   type ConfigSchema,
@@ -58,10 +59,15 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
     process.stderr.write(`${name}: ${error.message}\n`);
     process.exit(exitCodes.badUsage);
   }
+  const stop = stopSignal(name);
   try {
-    await program.serve(config, stopSignal(name));
+    await program.serve(config, stop);
     process.exit(exitCodes.ended);
   } catch (error) {
+    if (stop.aborted && error instanceof ConnectError && error.code === Code.Canceled) {
+      // It was told to stop while it still waited for a part.
+      process.exit(exitCodes.ended);
+    }
     process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(exitCodes.failed);
   }

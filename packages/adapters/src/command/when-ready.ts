@@ -18,3 +18,13 @@ export async function whenReady(unready: () => readonly string[], signal: AbortS
   }
   return false;
 }
+
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) {
+      resolve();
+    }
+  });
+}

@@ -1,0 +1,44 @@
+// The bus that a configuration asks for: Kafka where it has a `kafka` section, else memory.
+import type { Consumer, Log, Producer, Topic } from "@im-gateway/core";
+import { createMemoryBus } from "@im-gateway/core/memory";
+import type { KafkaConfig } from "../config/index.ts";
+import { createKafka } from "../kafka/index.ts";
+
+/** What one part of a process needs of the bus: a producer of its own, which it closes, and a consumer. */
+export interface Bus {
+  readonly producer: Producer;
+  readonly consumer: Consumer;
+  /** Creates those that are missing; rejects with `canceled` when the signal aborts first. */
+  ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+}
+
+/** The topics of CONTRACT §5 that processes share, by the names of the configuration. */
+export interface SharedTopics {
+  readonly upstream: Topic;
+  readonly userEvents: Topic;
+  /** A gateway's own topic is this and its id. */
+  readonly downstreamPrefix: string;
+}
+
+const defaultPartitions = 6;
+
+/** @returns connects one part of the process, by the name that brokers log */
+export function createBus(kafka: KafkaConfig | undefined, log: Log): (clientId: string) => Bus {
+  if (kafka === undefined) {
+    const memory = createMemoryBus({ log });
+    return () => memory.connect();
+  }
+  const { brokers, publishTimeoutMs, replicationFactor } = kafka;
+  const replication = replicationFactor === undefined ? {} : { replicationFactor };
+  return (clientId) => createKafka({ brokers, clientId, publishTimeoutMs, log, ...replication });
+}
+
+/** Without a `kafka` section the topics have their default names. */
+export function sharedTopics(kafka: KafkaConfig | undefined): SharedTopics {
+  const partitions = kafka?.partitions ?? defaultPartitions;
+  return {
+    upstream: { name: kafka?.topics.upstream ?? "upstream", partitions },
+    userEvents: { name: kafka?.topics.userEvents ?? "user-events", partitions },
+    downstreamPrefix: kafka?.topics.downstreamPrefix ?? "downstream-",
+  };
+}

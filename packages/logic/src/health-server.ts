@@ -1,0 +1,56 @@
+// im-logic's HTTP port: is it alive, and can it do its job.
+import { createServer, type ServerResponse } from "node:http";
+
+export interface HealthServerOptions {
+  readonly instance: string;
+  readonly version: string;
+  /** Why it is not ready; empty when it is. */
+  readonly unready: () => readonly string[];
+  /** Port 0 takes a free one. */
+  readonly addr: { readonly host: string; readonly port: number };
+}
+
+export interface HealthServer {
+  readonly address: { readonly host: string; readonly port: number };
+  close(): Promise<void>;
+}
+
+/** Rejects with what `listen` says, EADDRINUSE for one. */
+export async function createHealthServer({
+  instance,
+  version,
+  unready,
+  addr,
+}: HealthServerOptions): Promise<HealthServer> {
+  const server = createServer((request, response) => {
+    const path = (request.url ?? "").split("?")[0];
+    if (path === "/health") {
+      answer(response, 200, { status: "ok", instance, version });
+    } else if (path === "/ready") {
+      const reasons = unready();
+      answer(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
+    } else {
+      answer(response, 404, { code: "not_found", message: "/health and /ready are here" });
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(addr.port, addr.host === "" ? undefined : addr.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const bound = server.address();
+  return {
+    address: { host: addr.host, port: bound !== null && typeof bound === "object" ? bound.port : addr.port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answer(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+}

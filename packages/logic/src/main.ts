@@ -1,0 +1,88 @@
+// The `im-logic` command: the reference im-logic as a service of its own, with gRPC, Kafka and etcd.
+import { randomBytes, randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import {
+  aborted,
+  advertisedAddress,
+  createBus,
+  createRegistry,
+  runProgram,
+  sharedTopics,
+  whenReady,
+} from "@im-gateway/adapters/command";
+import { formatAddress, type LogicConfig, logicConfig } from "@im-gateway/adapters/config";
+import { createLogger } from "@im-gateway/adapters/log";
+import type { Registration } from "@im-gateway/core";
+import manifest from "../package.json" with { type: "json" };
+import { createGrpcServer } from "./grpc-server.ts";
+import { createHealthServer } from "./health-server.ts";
+import { createLogic } from "./logic.ts";
+
+const { version } = manifest;
+
+/** How long calls that run may go on after SIGTERM. */
+const graceMs = 5000;
+
+await runProgram({
+  name: "im-logic",
+  summary: "the reference im-logic: accounts, conversations and messages on SQLite, behind gRPC and Kafka",
+  version,
+  config: logicConfig,
+  serve,
+});
+
+async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
+  const { jwt, dataDir } = config;
+  const id = `im-logic-${hostname()}-${randomBytes(4).toString("hex")}`;
+  const instance = randomUUID();
+  const logger = createLogger({ level: config.log.level, fields: { logic_id: id } });
+  const log = logger.module("server");
+  const { producer, consumer } = createBus(config.kafka, logger.module("kafka"))(id);
+  const registry = createRegistry(config.coordinator, logger.module("etcd"));
+  const logic = createLogic({
+    dataDir,
+    jwt: {
+      secret: jwt.secret,
+      accessTokenTtlMs: jwt.accessTokenExpireMs,
+      refreshTokenTtlMs: jwt.refreshTokenExpireMs,
+      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
+    },
+    producer,
+    consumer,
+    topics: sharedTopics(config.kafka),
+    log: logger.module("im-logic"),
+  });
+  let registration: Registration | undefined;
+  const unready = (): readonly string[] => [
+    ...(logic.ready ? [] : ["kafka: upstream and user-events are not being consumed"]),
+    ...(registration === undefined ? ["etcd: not registered"] : []),
+  ];
+  const grpc = await createGrpcServer({ routes: logic.routes, addr: config.grpcAddr, log: logger.module("grpc") });
+  const health = await createHealthServer({ instance, version, unready, addr: config.httpAddr });
+
+  const consuming = new AbortController();
+  const failed = new AbortController();
+  const over = AbortSignal.any([stop, failed.signal]);
+  const running = logic.run(consuming.signal).catch((error: unknown) => failed.abort(error));
+  try {
+    const { address, port } = advertisedAddress(grpc.address, config.advertiseAddr);
+    registration = await registry.register({ id, name: "im-logic", address, port, metadata: { instance } }, over);
+    void registration.lost.then(() => failed.abort(new Error(`another process holds the key of ${id}`)));
+    if (await whenReady(unready, over, log)) {
+      log("info", "listening", { grpc_addr: formatAddress(grpc.address), http_addr: formatAddress(health.address) });
+      await aborted(over);
+    }
+  } finally {
+    log("info", "stopping");
+    await registration?.release();
+    await grpc.close(graceMs);
+    consuming.abort();
+    await running;
+    await producer.close();
+    logic.close();
+    await registry.close();
+    await health.close();
+    log("info", "ended");
+  }
+  failed.signal.throwIfAborted();
+}
