@@ -3,7 +3,8 @@ import { chmodSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloaded, type Progress, runDownloader } from "./downloads.ts";
-import { freePort, startProcess } from "./process.ts";
+import { freePort } from "./free-port.ts";
+import { startProcess } from "./process.ts";
 import { createRealPart, partWhenReady, type RealPart } from "./real-part.ts";
 
 const etcdVersion = "3.5.1";

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloaded, type Progress, runDownloader } from "./downloads.ts";
-import { freePort, startProcess } from "./process.ts";
+import { freePort } from "./free-port.ts";
+import { startProcess } from "./process.ts";
 import { createRealPart, partWhenReady, type RealPart } from "./real-part.ts";
 
 const kafkaVersion = "4.4.0";

@@ -1,9 +1,10 @@
 // Child processes for tests and tools: started, awaited by their output, stopped for certain.
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
-import { createServer } from "node:net";
 import type { Duplex, Readable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
+
+export { freePort } from "./free-port.ts";
+export { type WaitOptions, waitFor } from "./wait-for.ts";
 
 export interface ProcessOptions {
   /** What messages call it. */
@@ -186,63 +187,6 @@ export function startProcess(options: ProcessOptions): Part {
   };
 }
 
-/** A TCP port that is free on 127.0.0.1, below the range of outgoing connections, so that no client takes it while its server is away. */
-export async function freePort(): Promise<number> {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    if (await isFree(port)) return port;
-  }
-  throw new Error("no free port found between 20000 and 32000");
-}
-
-export interface WaitOptions {
-  readonly timeoutMs: number;
-  /** What is waited for, as the error says it: "not within 5000 ms: the topic to exist". */
-  readonly what: string;
-  /** Default 25. */
-  readonly intervalMs?: number;
-}
-
-/**
- * Asks `condition` again and again until it answers something truthy, and returns that. A condition that throws counts as not yet.
- * @throws Error that names `what`, with the condition's last error as its cause, when time runs out.
- */
-export async function waitFor<T>(
-  condition: () => T | Promise<T>,
-  options: WaitOptions,
-): Promise<Exclude<T, false | null | undefined | 0 | "">> {
-  const { timeoutMs, what, intervalMs = 25 } = options;
-  const deadline = performance.now() + timeoutMs;
-  let lastError: unknown;
-  for (;;) {
-    const remainingMs = deadline - performance.now();
-    const controller = new AbortController();
-    const outOfTime: Promise<Attempt<T>> = sleep(Math.max(remainingMs, 0), {}, { signal: controller.signal });
-    const outcome = await Promise.race([attempt(condition), outOfTime]);
-    controller.abort();
-    lastError = outcome.error ?? lastError;
-    if (outcome.value) return outcome.value as Exclude<T, false | null | undefined | 0 | "">;
-    if (performance.now() >= deadline) {
-      const detail = lastError instanceof Error ? `; last error: ${lastError.message}` : "";
-      throw new Error(`not within ${timeoutMs} ms: ${what}${detail}`, { cause: lastError });
-    }
-    await sleep(Math.min(intervalMs, Math.max(deadline - performance.now(), 0)));
-  }
-}
-
-interface Attempt<T> {
-  readonly value?: T;
-  readonly error?: unknown;
-}
-
-async function attempt<T>(condition: () => T | Promise<T>): Promise<Attempt<T>> {
-  try {
-    return { value: await condition() };
-  } catch (error) {
-    return { error };
-  }
-}
-
 function eachLine(stream: Readable, onLine: (line: string) => void): void {
   let rest = "";
   stream.setEncoding("utf8");
@@ -263,12 +207,4 @@ function tail(output: readonly string[]): string {
 
 function describeExit({ code, signal }: Exit): string {
   return signal === null ? `exit code ${code}` : `by ${signal}`;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }
