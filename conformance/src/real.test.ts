@@ -1,4 +1,5 @@
 import { scenarios } from "./scenarios/index.ts";
+import { realPartScenarios } from "./scenarios/real-parts.ts";
 import { realParts, startRealWorld } from "./worlds/real.ts";
 
-scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts);
+scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts, realPartScenarios);

@@ -8,16 +8,22 @@ import { socketScenarios } from "./sockets.ts";
 
 const startTimeoutMs = 120_000;
 
-export function scenarios(name: string, start: () => Promise<World>, partNames: readonly string[]): void {
+/** @param more further scenarios of this world alone */
+export function scenarios<W extends World>(
+  name: string,
+  start: () => Promise<W>,
+  partNames: readonly string[],
+  more: (world: () => W) => void = () => {},
+): void {
   describe(name, () => {
-    let started: World | undefined;
+    let started: W | undefined;
     beforeAll(async () => {
       started = await start();
     }, startTimeoutMs);
     afterAll(async () => {
       await started?.stop();
     }, startTimeoutMs);
-    const world = (): World => {
+    const world = (): W => {
       if (started === undefined) {
         throw new Error("the world has not started");
       }
@@ -27,6 +33,7 @@ export function scenarios(name: string, start: () => Promise<World>, partNames: 
     accountScenarios(world);
     socketScenarios(world);
     messageScenarios(world);
+    more(world);
     restartScenarios(world, partNames);
   });
 }

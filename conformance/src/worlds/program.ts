@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
 import type { WorldPart } from "../world.ts";
 
-const repository = join(import.meta.dirname, "../../..");
+const repository: string = join(import.meta.dirname, "../../..");
 const startTimeoutMs = 30_000;
 
 export interface Program extends WorldPart {
@@ -16,23 +16,17 @@ export interface Program extends WorldPart {
 /**
  * @param command a launcher in `bin/`
  * @param set `key=value` for `--set`
- * @param ready waits, after the `listening` line, until the program can be used
  */
 export function createProgram(
   name: string,
   command: string,
   set: readonly string[],
-  options: { readonly holdsSockets: boolean; readonly env?: Readonly<Record<string, string>> },
+  options: { readonly holdsSockets: boolean; readonly config?: string },
 ): Program {
   let part: Part | undefined;
 
   const start = async (): Promise<void> => {
-    part = startProcess({
-      name,
-      command: join(repository, "bin", command),
-      args: ["serve", ...set.flatMap((assignment) => ["--set", assignment])],
-      env: { ...options.env, APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined },
-    });
+    part = launch(name, command, set, options.config);
     await part.waitForLine(/"message":"listening"/, startTimeoutMs);
   };
 
@@ -62,6 +56,20 @@ export function createProgram(
       await start();
     },
   };
+}
+
+/** Starts a launcher of `bin/`; `config` is a file of `configs/`. */
+export function launch(name: string, command: string, set: readonly string[], config?: string): Part {
+  return startProcess({
+    name,
+    command: join(repository, "bin", command),
+    args: [
+      "serve",
+      ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
+      ...set.flatMap((assignment) => ["--set", assignment]),
+    ],
+    env: { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined },
+  });
 }
 
 export async function freeAddress(): Promise<string> {

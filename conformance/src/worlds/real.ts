@@ -14,6 +14,8 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  /** As `--set` takes them: where Kafka and etcd are. */
+  readonly settings: readonly string[];
 }
 
 export async function startRealWorld(): Promise<RealWorld> {
@@ -25,15 +27,13 @@ export async function startRealWorld(): Promise<RealWorld> {
     "im-logic",
     "im-logic",
     [...shared, `grpc_addr=${grpc}`, `http_addr=${http}`, `data_dir=${dataDir}`],
-    { holdsSockets: false },
+    { holdsSockets: false, config: "im-logic.yaml" },
   );
   const gateway = (id: string, address: string): Program =>
-    createProgram(
-      id,
-      "im-gateway",
-      [...shared, `gateway_id=${id}`, `server.http_addr=${address}`, "grpc.logic.service_name=im-logic"],
-      { holdsSockets: true },
-    );
+    createProgram(id, "im-gateway", [...shared, `gateway_id=${id}`, `server.http_addr=${address}`], {
+      holdsSockets: true,
+      config: "config.yaml",
+    });
   const gateways = [gateway("gateway-a", a), gateway("gateway-b", b)];
   await Promise.all([logic, ...gateways].map((program) => program.start()));
   const everyoneReady = (): Promise<void> =>
@@ -56,6 +56,7 @@ export async function startRealWorld(): Promise<RealWorld> {
     kafka,
     etcd,
     logic,
+    settings: shared,
     gateways: [
       { http: `http://${a}`, ws: `ws://${a}/ws` },
       { http: `http://${b}`, ws: `ws://${b}/ws` },
