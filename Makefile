@@ -36,7 +36,7 @@ generate: $(modules) ## Generate code from the .proto files
 lint: $(modules) ## Check style, contract and import directions
 	@$(lint)
 
-lint = biome ci $(if $(MAKE_TERMOUT),,--colors=off) . && buf lint proto && node tools/src/check-imports.ts
+lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf lint proto && node tools/src/check-imports.ts
 
 fmt: $(modules) ## Format, and fix what can be fixed
 	@biome check --write .

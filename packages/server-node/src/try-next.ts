@@ -1,5 +1,5 @@
 // What a newcomer can do with the embedded default, ready to be copied.
-import { relative } from "node:path";
+import { existsSync } from "node:fs";
 
 export function tryNext(
   base: string,
@@ -8,8 +8,8 @@ export function tryNext(
   const [first] = accounts;
   const credentials = JSON.stringify({ username: first?.username, password: first?.password });
   const login = `curl -s ${base}/api/v1/auth/login -H 'content-type: application/json' -d '${credentials}'`;
-  // The Node that runs this has a WebSocket client; the machine's own may be too old for one.
-  const node = relative(process.cwd(), process.execPath);
+  // The repository's own Node has a WebSocket client; the machine's may be too old for one.
+  const node = existsSync("node_modules/.bin/node") ? "node_modules/.bin/node" : "node";
   const webSocket = `${base.replace(/^http/, "ws")}/ws`;
   return [
     "",
