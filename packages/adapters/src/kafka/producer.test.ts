@@ -11,6 +11,8 @@ import { createKafka, type Kafka, type KafkaOptions } from "./index.ts";
 let broker: Broker;
 let client: Client;
 let admin: Admin;
+const warnings: string[] = [];
+process.on("warning", ({ name }) => warnings.push(name));
 beforeAll(async () => {
   broker = await startKafka();
   client = new Client({ clientId: "test", brokers: [...broker.brokers], logLevel: logLevel.NOTHING });
@@ -139,6 +141,10 @@ it("lets a lane go that nobody used for five minutes, and makes a new one", asyn
   aheadMs = 301_000;
   await waitFor(() => sockets() <= before, { timeoutMs: 5000, what: "no connection of a lane" });
   await send(kafka, topic, "x", "a");
+});
+
+it("has kafkajs arm no timer without a reason", () => {
+  expect(warnings).not.toContain("TimeoutNegativeWarning");
 });
 
 function sockets(): number {
