@@ -183,7 +183,11 @@ describe("a gateway id that is taken", () => {
     expect((await read(gatewayKey))?.mod_revision).toBe(header.revision);
   });
 
-  it("is given to one of those who claim it at the same time", async () => {
+  it.each<[string, () => Promise<unknown>]>([
+    ["nobody's", async () => undefined],
+    ["a dead one's", async () => raw.put(gatewayKey).value(JSON.stringify(gateway(await freePort(), "dead")))],
+  ])("that is %s is given to one of those who claim it at the same time", async (_, prepare) => {
+    await prepare();
     const claims = ["one", "two", "three"].map(async (instance) => {
       const port = await serveHealth(health(instance));
       return open().register(gateway(port, instance), signal);
