@@ -42,7 +42,7 @@ export async function createHealthServer({
   });
   const bound = server.address();
   return {
-    address: { host: addr.host, port: bound !== null && typeof bound === "object" ? bound.port : addr.port },
+    address: bound !== null && typeof bound === "object" ? { host: bound.address, port: bound.port } : addr,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

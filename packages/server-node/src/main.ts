@@ -64,8 +64,9 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     }
   } finally {
     log("info", "draining");
-    const closed = listening.close();
-    await gateway.drain(AbortSignal.timeout(server.drainTimeoutMs));
+    const deadline = AbortSignal.timeout(server.drainTimeoutMs);
+    const closed = listening.close(deadline);
+    await gateway.drain(deadline);
     await parts.close();
     await closed;
     log("info", "ended");

@@ -25,8 +25,8 @@ export interface ServerOptions {
 export interface GatewayServer {
   readonly host: string;
   readonly port: number;
-  /** Takes no new connection; resolves when the last one has ended. Idle ones end at once. */
-  close(): Promise<void>;
+  /** Takes no new connection; resolves when the last one has ended. Idle ones end at once, all others when the signal aborts. */
+  close(signal: AbortSignal): Promise<void>;
 }
 
 /** Time for the headers, whatever the body may take: half-open requests are cheap to make. */
@@ -62,10 +62,11 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
   return {
     host: address,
     port,
-    close: () =>
+    close: (signal) =>
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
+        signal.addEventListener("abort", () => server.closeAllConnections(), { once: true });
       }),
   };
 }
