@@ -1,4 +1,5 @@
-// The etcd3 client, with what it lacks: a deadline on every call, no hidden retries, a connection that is checked and soon restored.
+// The etcd3 client, with what it lacks: a deadline on every call, no hidden retries, a connection that is checked and
+// soon restored.
 
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure } from "@im-gateway/core";
@@ -17,7 +18,8 @@ export function createClient(endpoints: readonly string[], callTimeoutMs: number
   return new Etcd3({
     hosts: [...endpoints],
     defaultCallOptions: ({ isStream }) => (isStream ? {} : { deadline: Date.now() + callTimeoutMs }),
-    // Its own policies try three times more, each with a new deadline, and then answer nothing for 5 s. The callers here try again by themselves.
+    // Its own policies try three times more, each with a new deadline, and then answer nothing for 5 s. The callers
+    // here try again by themselves.
     faultHandling: { host: () => noop, global: noop },
     grpcOptions: {
       // Not below 5 s, and not without a call: etcd would hang up (--grpc-keepalive-min-time).

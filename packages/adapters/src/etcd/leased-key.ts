@@ -18,11 +18,14 @@ export type PutOutcome =
 /** Every method rejects with etcd3's errors. */
 export interface LeasedKey {
   /**
-   * Grants a lease and puts the key under it, if the key is absent, ours already, or as `mayReplace` says of another's. The last by a compare
-   * with the revision that it was asked about.
+   * Grants a lease and puts the key under it, if the key is absent, ours already, or as `mayReplace` says of
+   * another's. The last by a compare with the revision that it was asked about.
    */
   put(mayReplace: (holder: IKeyValue) => Promise<boolean>): Promise<PutOutcome>;
-  /** Keeps the lease alive and looks at the key. "expired": the lease is gone, and the key with it; "lost": the key is another's, or was deleted. */
+  /**
+   * Keeps the lease alive and looks at the key. "expired": the lease is gone, and the key with it; "lost": the key is
+   * another's, or was deleted.
+   */
   extend(): Promise<"held" | "expired" | "lost">;
   /** Deletes the key if it is ours: etcd does so as it revokes the lease. */
   revoke(): Promise<void>;

@@ -3,7 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "@im-gateway/core";
 
 export interface Outage {
-  /** Logs the first failure of an outage, then waits: longer after every one, up to 2 s, with full jitter. The signal cuts the wait short. */
+  /**
+   * Logs the first failure of an outage, then waits: longer after every one, up to 2 s, with full jitter. The signal
+   * cuts the wait short.
+   */
   failed(error: unknown, signal: AbortSignal): Promise<void>;
   /** Logs the end of an outage, if there was one. */
   passed(): void;

@@ -1,4 +1,5 @@
-// What is registered and watched while a real etcd is killed, frozen, cut off and compacted. One etcd a test: they do not share its state.
+// What is registered and watched while a real etcd is killed, frozen, cut off and compacted. One etcd a test: they do
+// not share its state.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";

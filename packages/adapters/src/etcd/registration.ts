@@ -19,8 +19,8 @@ export interface RegistrationOptions {
 }
 
 /**
- * Claims the key, waiting for etcd until `signal` aborts, and keeps it until it is released or lost. An `im-gateway` takes its id over only from a
- * holder that does not answer, any other service at once.
+ * Claims the key, waiting for etcd until `signal` aborts, and keeps it until it is released or lost. An `im-gateway`
+ * takes its id over only from a holder that does not answer, any other service at once.
  * Rejects with `already_exists` (GATEWAY_ID_TAKEN), with `canceled`, or with what etcd refuses for good.
  */
 export async function register(

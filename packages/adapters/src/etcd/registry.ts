@@ -19,8 +19,9 @@ export interface EtcdRegistryOptions {
 }
 
 /**
- * Every call has a deadline, of 2 s or a third of the lease's life; a lost lease is granted anew under the same epoch. `close` ends the watches and releases what
- * is registered.
+ * Every call has a deadline: 2 s, or a third of the lease's life if that is less. A lost lease is granted anew, under
+ * the same epoch; that the key is another's, or was deleted, is noticed within a third of the lease's life. `close` ends
+ * the watches and releases what is registered.
  */
 export function createEtcdRegistry(options: EtcdRegistryOptions): Registry {
   const { endpoints, leaseTtlMs = 10_000, log, now = () => performance.now(), fetch = globalThis.fetch } = options;

@@ -15,7 +15,10 @@ export type OnChange = (instances: readonly ServiceInstance[]) => void;
 // A watch that went dead without a sign is noticed by the next list at the latest.
 const relistMs = 60_000;
 
-/** Resolves when the signal aborts; never rejects for etcd's sake. While etcd is away nothing is reported: the last instances stay. */
+/**
+ * Resolves when the signal aborts; never rejects for etcd's sake. While etcd is away nothing is reported: the last
+ * instances stay.
+ */
 export async function watchService(
   name: string,
   onChange: OnChange,
@@ -72,8 +75,9 @@ interface Follower {
 }
 
 /**
- * Resolves when it is time to list again or the signal aborts; rejects when the watch failed, was cancelled (its revision is compacted, say) or did
- * not begin in time. On a stream of its own: etcd3's Watcher goes silent after a compaction, and throws out of an event when answers cross.
+ * Resolves when it is time to list again or the signal aborts; rejects when the watch failed, was cancelled (its
+ * revision is compacted, say) or did not begin in time. On a stream of its own: etcd3's Watcher goes silent after a
+ * compaction, and throws out of an event when answers cross.
  */
 async function followChanges(
   prefix: string,

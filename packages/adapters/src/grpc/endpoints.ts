@@ -27,7 +27,10 @@ export interface Endpoints extends EndpointSource {
   close(): Promise<void>;
 }
 
-/** The instances of a service as the registry lists them, or the fallback while it lists none. While the registry is away the last list stays. */
+/**
+ * The instances of a service as the registry lists them, or the fallback while it lists none. While the registry is
+ * away the last list stays.
+ */
 export function createEndpoints(options: EndpointsOptions): Endpoints {
   const { registry, serviceName, fallback, log } = options;
   const nothingFound = fallback === undefined ? [] : [fallback];

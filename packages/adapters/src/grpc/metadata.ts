@@ -19,7 +19,10 @@ const protocolHeaders: ReadonlySet<string> = new Set([
 const legalName = /^[0-9a-z_.-]+$/;
 const printableAscii = /^[\x20-\x7e]*$/;
 
-/** Leaves out what gRPC does not carry: protocol headers, `grpc-*`, and values beyond printable ASCII. `-bin` values are base64 in `headers`. */
+/**
+ * Leaves out what gRPC does not carry: protocol headers, `grpc-*`, and values beyond printable ASCII. `-bin` values
+ * are base64 in `headers`.
+ */
 export function toMetadata(init: ConstructorParameters<typeof Headers>[0]): Metadata {
   const metadata = new Metadata();
   if (init === undefined) return metadata;

@@ -20,7 +20,9 @@ export interface Peer {
   readonly inFlight: number;
   /** Connected: a call leaves at once. */
   isReady(): boolean;
-  /** Connects if need be; false when the endpoint refused or stayed silent. Callers share one attempt. Never rejects. */
+  /**
+   * Connects if need be; false when the endpoint refused or stayed silent. Callers share one attempt. Never rejects.
+   */
   connect(): Promise<boolean>;
   /**
    * Starts a call; `ended` has to be called when it is over.
@@ -49,8 +51,8 @@ const channelOptions: ClientOptions = {
   "grpc.enable_channelz": 0,
 };
 
-// grpc-js waits for ever for a peer that accepts TCP and then stays mute (grpc/grpc-node#2785): after this long it gets a new connection.
-// Not sooner, because an abandoned one stays open until the peer or the kernel ends it.
+// grpc-js waits for ever for a peer that accepts TCP and then stays mute (grpc/grpc-node#2785): after this long it
+// gets a new connection. Not sooner, because an abandoned one stays open until the peer or the kernel ends it.
 const muteConnectionMs = 20_000;
 
 export function createPeer(endpoint: Endpoint, options: PeerOptions): Peer {

@@ -31,9 +31,10 @@ const neverSent = /^(No connection established|Name resolution failed|Failed to 
 const cut = /^Received RST_STREAM with code (0 |2 triggered by internal client error)/;
 
 /**
- * Codes keep their number. A status with `grpc-status-details-bin` is the peer's own and is passed on with its details. Without them an
- * Unavailable, a Canceled (the caller's own cancel never comes here) and a cut stream all mean a lost peer: `unreachable`; and the deadline may
- * pass at the peer, or in grpc-js, a moment before it passes here.
+ * Codes keep their number. A status with `grpc-status-details-bin` is the peer's own and is passed on with its
+ * details. Without them an Unavailable, a Canceled (the caller's own cancel never comes here) and a cut stream all
+ * mean a lost peer: `unreachable`; and the deadline may pass at the peer, or in grpc-js, a moment before it passes
+ * here.
  */
 export function callFailure({ code, details, metadata }: StatusObject): CallFailure {
   const sent = statusDetails(metadata.get("grpc-status-details-bin")[0]);

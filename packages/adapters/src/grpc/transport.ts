@@ -28,12 +28,12 @@ export interface GrpcTransport extends Transport {
 /**
  * Unary calls only; a streaming one rejects with `unimplemented`.
  *
- * A call always settles, by min(its own `timeoutMs`, the transport's) at the latest. A peer that is gone, or cannot be reached, is `unavailable` with
- * reason LOGIC_UNAVAILABLE: at once when there is no endpoint, after `connectTimeoutMs` when none connects. `canceled` means that the
- * caller's own signal aborted.
+ * A call always settles, by min(its own `timeoutMs`, the transport's) at the latest. A peer that is gone, or cannot
+ * be reached, is `unavailable` with reason LOGIC_UNAVAILABLE: at once when there is no endpoint, after
+ * `connectTimeoutMs` when none connects. `canceled` means that the caller's own signal aborted.
  *
- * A call is made a second time, on another endpoint if one is connected, when it never left, or when it ended `unavailable` and its method is
- * `idempotent` in the contract.
+ * A call is made a second time, on another endpoint if one is connected, when it never left, or when it ended
+ * `unavailable` and its method is `idempotent` in the contract.
  */
 export function createGrpcTransport(options: GrpcTransportOptions): GrpcTransport {
   const { endpoints, timeoutMs: maxMs = 5000, connectTimeoutMs = 1000, log } = options;

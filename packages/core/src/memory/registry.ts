@@ -19,8 +19,8 @@ interface Watcher {
 }
 
 /**
- * Behaves as the etcd adapter does while etcd is there. Who holds a key here lives, so that the id of an `im-gateway` is never taken over; any
- * other service's is. An epoch is the time of the claim, or one more than the last.
+ * Behaves as the etcd adapter does while etcd is there. Who holds a key here lives, so that the id of an `im-gateway`
+ * is never taken over; any other service's is. An epoch is the time of the claim, or one more than the last.
  */
 export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Registry {
   const { now = Date.now } = options;
