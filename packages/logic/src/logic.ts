@@ -111,8 +111,8 @@ export function createLogic(options: LogicOptions): Logic {
           topics: [topics.upstream, topics.userEvents],
           groupId: "im-logic",
           deliver,
-          onReady: (now) => {
-            ready = now;
+          onReady: (receives) => {
+            ready = receives;
           },
           signal,
         });

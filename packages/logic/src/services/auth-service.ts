@@ -31,10 +31,14 @@ export function createAuthService(accounts: Accounts, sessions: Sessions): Servi
 
   return {
     async register(request) {
-      const { username, password } = request;
-      const nickname = request.nickname === "" ? username : request.nickname;
-      requireValid(checkUsername(username), checkPassword(password), checkNickname(nickname), ...checkDevice(request));
-      return openSession(await accounts.register(username, password, nickname), request);
+      const { username, password, nickname } = request;
+      requireValid(
+        checkUsername(username),
+        checkPassword(password),
+        nickname === "" ? undefined : checkNickname(nickname),
+        ...checkDevice(request),
+      );
+      return openSession(await accounts.register(username, password, nickname === "" ? username : nickname), request);
     },
 
     async login(request) {

@@ -1,0 +1,155 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Code } from "@connectrpc/connect";
+import { failure, type Producer } from "@im-gateway/core";
+import { MessageType } from "@im-gateway/proto";
+import { afterEach, describe, expect, it } from "vitest";
+import { startLogic, type TestLogic, until } from "../test/start-logic.ts";
+import { createOutbox, maxAgeMs, maxRecordsPerTopic } from "./outbox.ts";
+import { openStore } from "./store.ts";
+
+/** What every `send` of a producer meets; undefined lets it through. */
+interface Weather {
+  failWith: (topic: string) => Code | undefined;
+}
+
+function under(weather: Weather): (producer: Producer) => Producer {
+  return (producer) => ({
+    send: async (record) => {
+      const code = weather.failWith(record.topic);
+      if (code !== undefined) {
+        throw failure(code, "TEST", "the test says no");
+      }
+      await producer.send(record);
+    },
+    close: () => producer.close(),
+  });
+}
+
+const running: TestLogic[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((im) => im.stop()));
+});
+
+interface Scene {
+  readonly im: TestLogic;
+  readonly say: (...contents: string[]) => Promise<void>;
+  /** The contents that a gateway got, in order. */
+  readonly heard: (gatewayId: string) => string[];
+}
+
+/** Ada on g1, Bob on the given gateway; Ada talks. */
+async function scene(gatewayOfBob: string, options: Parameters<typeof startLogic>[0] = {}): Promise<Scene> {
+  const im = await startLogic(options);
+  running.push(im);
+  const [ada, bob] = [await im.person("Ada"), await im.person("Bob")];
+  const conversationId = await im.groupOf(ada, bob);
+  await im.sendUserEvents(
+    { event: "connected", userId: ada, gatewayId: "g1", connectionId: "a1", seq: 1n },
+    { event: "connected", userId: bob, gatewayId: gatewayOfBob, connectionId: "b1", seq: 1n },
+  );
+  await im.settled();
+  return {
+    im,
+    async say(...contents) {
+      for (const content of contents) {
+        const record = { userId: ada, conversationId, content, messageType: MessageType.TEXT };
+        await im.sendUpstream({ ...record, clientMsgId: `c ${content}`, gatewayId: "g1", connectionId: "a0" });
+      }
+      await im.settled();
+    },
+    heard: (gatewayId) =>
+      im.received
+        .filter((received) => received.gatewayId === gatewayId && received.record.type === "")
+        .map(({ record }) => record.content),
+  };
+}
+
+describe("a gateway whose topic is gone", () => {
+  it("does not stop the others, and gets everything in order when it is back", async () => {
+    const { im, say, heard } = await scene("g9");
+    await say("one", "two");
+    await say("three");
+    expect(heard("g1")).toEqual(["one", "two", "three"]);
+    await im.addGateway("g9");
+    await say("four");
+    await until(() => heard("g9").length >= 4, "what waited");
+    await say("five");
+    expect(heard("g9")).toEqual(["one", "two", "three", "four", "five"]);
+    expect(im.logic.counts).toMatchObject({ storedMessages: 5, repeatedMessages: 0, droppedRecords: 0 });
+  });
+});
+
+describe("an outage of Kafka", () => {
+  it.each([Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted])("loses nothing (%i)", async (code) => {
+    const weather: Weather = { failWith: () => undefined };
+    const { im, say, heard } = await scene("g2", { wrapProducer: under(weather) });
+    weather.failWith = () => code;
+    await say("one", "two");
+    expect(im.received).toEqual([]);
+    weather.failWith = () => undefined;
+    await until(() => im.received.length >= 6, "what waited");
+    await say("three");
+    expect(heard("g1")).toEqual(["one", "two", "three"]);
+    expect(heard("g2")).toEqual(["one", "two", "three"]);
+    const stored = im.received.filter(({ record }) => record.type === "message-stored");
+    expect(stored.map(({ record }) => record.clientMsgId)).toEqual(["c one", "c two", "c three"]);
+  });
+
+  it("may last longer than im-logic", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
+    try {
+      const weather: Weather = { failWith: () => Code.Unavailable };
+      const { im, say } = await scene("g2", { dataDir, wrapProducer: under(weather) });
+      await say("one");
+      await im.stop();
+      running.splice(0);
+      const later = await startLogic({ dataDir, bus: im.bus });
+      running.push(later);
+      const [record] = await later.waitFor(1, ({ gatewayId }) => gatewayId === "g2");
+      expect(record).toMatchObject({ content: "one", seqId: 1n });
+      expect(later.received.every(({ headers }) => headers.traceparent === "00-trace")).toBe(true);
+      await later.stop();
+      running.splice(0);
+    } finally {
+      await rm(dataDir, { recursive: true });
+    }
+  });
+});
+
+describe("a record that Kafka never takes", () => {
+  it("is dropped, counted and logged", async () => {
+    const failWith = (topic: string): Code | undefined =>
+      topic === "downstream-g2" ? Code.InvalidArgument : undefined;
+    const { im, say, heard } = await scene("g2", { wrapProducer: under({ failWith }) });
+    // Not through g2's weather: the markers of `settled` go by another producer.
+    await say("one");
+    expect(heard("g1")).toEqual(["one"]);
+    expect(im.logic.counts.droppedRecords).toBe(1);
+    expect(im.logLines).toMatchObject([{ level: "error", fields: { topic: "downstream-g2" } }]);
+  });
+});
+
+describe("the outbox", () => {
+  it("is bounded in records and in time", () => {
+    let nowMs = 0;
+    const store = openStore();
+    const outbox = createOutbox(store, () => nowMs);
+    const records = Array.from({ length: maxRecordsPerTopic + 3 }, (_, index) => ({
+      topic: "full",
+      key: `key ${index}`,
+      value: new Uint8Array([index % 256]),
+    }));
+    expect(outbox.add([...records, { topic: "other", key: "k", value: new Uint8Array() }])).toBe(3);
+    expect(outbox.oldest("full", 1)).toMatchObject([{ key: "key 3", value: new Uint8Array([3]), headers: {} }]);
+    expect(outbox.topics().sort()).toEqual(["full", "other"]);
+    nowMs += maxAgeMs;
+    outbox.add([{ topic: "new", key: "k", value: new Uint8Array(), headers: { a: "b" } }]);
+    expect(outbox.expire()).toBe(0);
+    nowMs += 1;
+    expect(outbox.expire()).toBe(maxRecordsPerTopic + 1);
+    expect(outbox.topics()).toEqual(["new"]);
+    store.close();
+  });
+});

@@ -1,0 +1,281 @@
+import { Code } from "@connectrpc/connect";
+import { ConversationType, MessageType, Role } from "@im-gateway/proto";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { failureOf, startLogic, type TestLogic } from "../../test/start-logic.ts";
+
+const conversationNotFound = { code: Code.NotFound, reason: "CONVERSATION_NOT_FOUND", fields: [] };
+
+let nowMs: number;
+let im: TestLogic;
+let ada: string;
+let bob: string;
+let eve: string;
+let sent: number;
+
+beforeEach(async () => {
+  nowMs = Date.UTC(2026, 0, 1);
+  sent = 0;
+  im = await startLogic({ now: () => nowMs });
+  [ada, bob, eve] = [await im.person("Ada"), await im.person("Bob"), await im.person("Eve")];
+});
+afterEach(() => im.stop());
+
+async function direct(callerId: string, peerId: string): Promise<string> {
+  const request = { callerId, type: ConversationType.DIRECT, memberIds: [peerId] };
+  return (await im.conversation.createConversation(request)).conversationId;
+}
+
+async function say(userId: string, conversationId: string, content = "hello"): Promise<void> {
+  sent += 1;
+  const clientMsgId = `c${sent}`;
+  await im.sendUpstream({ userId, conversationId, content, clientMsgId, messageType: MessageType.TEXT });
+  await im.settled();
+}
+
+async function listed(callerId: string): Promise<string[]> {
+  const { conversations } = await im.conversation.listConversations({ callerId });
+  return conversations.map(({ conversationId }) => conversationId);
+}
+
+describe("a direct conversation", () => {
+  it("is seen by each as the other one's", async () => {
+    await im.user.updateMe({ callerId: bob, avatarUrl: "https://example.org/bob.png" });
+    const conversationId = await direct(ada, bob);
+    const seen = await im.conversation.getConversation({ callerId: ada, conversationId });
+    expect(seen).toMatchObject({
+      conversationId,
+      type: ConversationType.DIRECT,
+      name: "Bob",
+      avatarUrl: "https://example.org/bob.png",
+      ownerId: "",
+      memberCount: 2,
+      peerId: bob,
+      lastSeqId: 0n,
+      readSeqId: 0n,
+      unreadCount: 0n,
+      updatedAt: BigInt(nowMs / 1000),
+    });
+    expect(seen.lastMessage).toBeUndefined();
+    expect(await im.conversation.getConversation({ callerId: bob, conversationId })).toMatchObject({
+      name: "Ada",
+      peerId: ada,
+    });
+  });
+
+  it("exists once, whoever asks for it", async () => {
+    const conversationId = await direct(ada, bob);
+    expect(await direct(ada, bob)).toBe(conversationId);
+    expect(await direct(bob, ada)).toBe(conversationId);
+    expect(await direct(ada, eve)).not.toBe(conversationId);
+    const withSelf = { callerId: ada, type: ConversationType.DIRECT, memberIds: [ada, bob, bob] };
+    expect(await im.conversation.createConversation(withSelf)).toMatchObject({ conversationId });
+  });
+
+  it("has no name or picture of its own", async () => {
+    const conversationId = await direct(ada, bob);
+    const call = im.conversation.updateConversation({ callerId: ada, conversationId, name: "x" });
+    expect(await failureOf(call)).toEqual({ code: Code.FailedPrecondition, reason: "NOT_A_GROUP", fields: [] });
+  });
+});
+
+describe("creating", () => {
+  it("takes a group too, the caller as its owner", async () => {
+    const request = { callerId: ada, type: ConversationType.GROUP, memberIds: [bob, eve, bob], name: "three" };
+    const group = await im.conversation.createConversation(request);
+    expect(group).toMatchObject({ type: ConversationType.GROUP, name: "three", ownerId: ada, memberCount: 3 });
+    expect(group.peerId).toBeUndefined();
+  });
+
+  it("refuses what is no conversation, naming the field", async () => {
+    const { DIRECT, GROUP, UNSPECIFIED } = ConversationType;
+    const cases = [
+      { request: { type: UNSPECIFIED, memberIds: [bob] }, fields: ["type"] },
+      { request: { type: DIRECT, memberIds: [] }, fields: ["member_ids"] },
+      { request: { type: DIRECT, memberIds: [ada] }, fields: ["member_ids"] },
+      { request: { type: DIRECT, memberIds: [bob, eve] }, fields: ["member_ids"] },
+      { request: { type: GROUP, memberIds: [bob], name: "x".repeat(101) }, fields: ["name"] },
+      { request: {}, fields: ["type", "member_ids"] },
+    ];
+    for (const { request, fields } of cases) {
+      const call = im.conversation.createConversation({ callerId: ada, ...request });
+      expect(await failureOf(call)).toEqual({ code: Code.InvalidArgument, reason: "INVALID_FIELD", fields });
+    }
+  });
+
+  it("wants members that exist, naming those that do not", async () => {
+    const request = { callerId: ada, type: ConversationType.GROUP, memberIds: [bob, "nobody", eve, "none"] };
+    expect(await failureOf(im.conversation.createConversation(request))).toEqual({
+      code: Code.NotFound,
+      reason: "USER_NOT_FOUND",
+      fields: ["member_ids.1", "member_ids.3"],
+    });
+    const stranger = { callerId: "nobody", type: ConversationType.DIRECT, memberIds: [bob] };
+    const failed = await failureOf(im.conversation.createConversation(stranger));
+    expect(failed).toEqual({ code: Code.NotFound, reason: "USER_NOT_FOUND", fields: [] });
+  });
+
+  it("tells the members", async () => {
+    await im.sendUserEvents({ event: "connected", userId: bob, gatewayId: "g1", connectionId: "b", seq: 1n });
+    await im.settled();
+    const conversationId = await direct(ada, bob);
+    await direct(ada, bob);
+    await im.settled();
+    expect(im.received.map(({ record: { type, data } }) => ({ type, data }))).toEqual([
+      { type: "conversation-updated", data: { conversation_id: conversationId, change: "created" } },
+    ]);
+  });
+});
+
+it("tells a stranger nothing", async () => {
+  const conversationId = await direct(ada, bob);
+  for (const request of [
+    { callerId: eve, conversationId },
+    { callerId: ada, conversationId: "none" },
+  ]) {
+    const calls = [
+      im.conversation.getConversation(request),
+      im.conversation.updateConversation(request),
+      im.conversation.deleteConversation(request),
+      im.conversation.markRead({ ...request, seqId: 1n }),
+      im.conversation.getUnread(request),
+      im.conversation.listMembers(request),
+      im.message.listMessages(request),
+    ];
+    for (const call of calls) {
+      expect(await failureOf(call)).toEqual(conversationNotFound);
+    }
+  }
+});
+
+it("lists members in the order in which they joined", async () => {
+  const conversationId = await im.groupOf(ada, eve, bob);
+  const { members } = await im.conversation.listMembers({ callerId: bob, conversationId });
+  expect(members).toMatchObject([
+    { userId: ada, role: Role.OWNER, nickname: "Ada", joinedAt: BigInt(nowMs / 1000) },
+    { userId: eve, role: Role.MEMBER, nickname: "Eve" },
+    { userId: bob, role: Role.MEMBER, nickname: "Bob" },
+  ]);
+});
+
+describe("the list", () => {
+  it("has the most recently changed first, page by page", async () => {
+    const ids: string[] = [];
+    for (let count = 0; count < 5; count += 1) {
+      ids.push(await im.groupOf(ada));
+    }
+    await say(ada, ids[1] ?? "");
+    const expected = [1, 4, 3, 2, 0].map((index) => ids[index]);
+    const seen: string[] = [];
+    let pageToken = "";
+    let pages = 0;
+    do {
+      const page = await im.conversation.listConversations({ callerId: ada, pageSize: 2, pageToken });
+      seen.push(...page.conversations.map(({ conversationId }) => conversationId));
+      pageToken = page.nextPageToken;
+      pages += 1;
+    } while (pageToken !== "");
+    expect({ seen, pages }).toEqual({ seen: expected, pages: 3 });
+    expect(await listed(bob)).toEqual([]);
+  });
+
+  it("has 20 on a page by default, 100 at most", async () => {
+    for (let count = 0; count < 21; count += 1) {
+      await im.groupOf(ada);
+    }
+    expect(await listed(ada)).toHaveLength(20);
+    const whole = await im.conversation.listConversations({ callerId: ada, pageSize: 21 });
+    expect(whole.conversations).toHaveLength(21);
+    expect(whole.nextPageToken).toBe("");
+  });
+
+  it.each([
+    [{ pageSize: -1 }, "page_size"],
+    [{ pageSize: 101 }, "page_size"],
+    [{ pageToken: "none of ours" }, "page_token"],
+    [{ pageToken: "MTIz" }, "page_token"],
+  ])("refuses %j", async (request, field) => {
+    const call = im.conversation.listConversations({ callerId: ada, ...request });
+    expect(await failureOf(call)).toEqual({ code: Code.InvalidArgument, reason: "INVALID_FIELD", fields: [field] });
+  });
+
+  it("leaves out what was hidden until there is a newer message", async () => {
+    const conversationId = await direct(ada, bob);
+    await say(bob, conversationId);
+    await im.conversation.deleteConversation({ callerId: ada, conversationId });
+    expect(await listed(ada)).toEqual([]);
+    expect(await listed(bob)).toEqual([conversationId]);
+    expect(await im.conversation.getConversation({ callerId: ada, conversationId })).toMatchObject({ lastSeqId: 1n });
+    await say(bob, conversationId);
+    expect(await listed(ada)).toEqual([conversationId]);
+  });
+
+  it("has a hidden direct conversation again once it is opened", async () => {
+    const conversationId = await direct(ada, bob);
+    await im.conversation.deleteConversation({ callerId: ada, conversationId });
+    expect(await listed(ada)).toEqual([]);
+    await direct(ada, bob);
+    expect(await listed(ada)).toEqual([conversationId]);
+  });
+});
+
+describe("reading", () => {
+  it("counts what others said since; sending reads", async () => {
+    const conversationId = await direct(ada, bob);
+    await say(ada, conversationId, "one");
+    await say(ada, conversationId, "two");
+    expect(await im.conversation.getUnread({ callerId: ada, conversationId })).toMatchObject({ unreadCount: 0n });
+    expect(await im.conversation.getUnread({ callerId: bob, conversationId })).toMatchObject({ unreadCount: 2n });
+    nowMs += 5000;
+    await say(bob, conversationId, "three");
+    expect(await im.conversation.getConversation({ callerId: bob, conversationId })).toMatchObject({
+      lastMessage: { content: "three", senderId: bob, seqId: 3n },
+      lastSeqId: 3n,
+      readSeqId: 3n,
+      unreadCount: 0n,
+      updatedAt: BigInt(nowMs / 1000),
+    });
+    expect(await im.conversation.getConversation({ callerId: ada, conversationId })).toMatchObject({
+      readSeqId: 2n,
+      unreadCount: 1n,
+    });
+  });
+
+  it("goes forward only, and not past the end", async () => {
+    const conversationId = await direct(ada, bob);
+    await say(ada, conversationId);
+    await say(ada, conversationId);
+    await say(ada, conversationId);
+    for (const [seqId, unreadCount] of [
+      [2n, 1n],
+      [1n, 1n],
+      [2n ** 62n, 0n],
+      [1n, 0n],
+    ] as const) {
+      expect(await im.conversation.markRead({ callerId: bob, conversationId, seqId })).toMatchObject({ unreadCount });
+    }
+    expect(await im.conversation.getConversation({ callerId: bob, conversationId })).toMatchObject({ readSeqId: 3n });
+    const nothing = im.conversation.markRead({ callerId: bob, conversationId, seqId: 0n });
+    expect(await failureOf(nothing)).toMatchObject({ code: Code.InvalidArgument, fields: ["seq_id"] });
+  });
+
+  it("tells all members once, the reader's other devices among them", async () => {
+    const conversationId = await direct(ada, bob);
+    await say(ada, conversationId);
+    await im.sendUserEvents(
+      { event: "connected", userId: ada, gatewayId: "g1", connectionId: "a", seq: 1n },
+      { event: "connected", userId: bob, gatewayId: "g2", connectionId: "b", seq: 1n },
+    );
+    await im.settled();
+    const before = im.received.length;
+    await im.conversation.markRead({ callerId: bob, conversationId, seqId: 1n });
+    await im.conversation.markRead({ callerId: bob, conversationId, seqId: 1n });
+    await im.settled();
+    const data = { conversation_id: conversationId, user_id: bob, seq_id: 1 };
+    const told = im.received.slice(before);
+    expect(told).toHaveLength(2);
+    expect(told.toSorted((a, b) => a.gatewayId.localeCompare(b.gatewayId))).toMatchObject([
+      { gatewayId: "g1", key: conversationId, record: { type: "message-read", data, targetUserIds: [ada] } },
+      { gatewayId: "g2", key: conversationId, record: { type: "message-read", data, targetUserIds: [bob] } },
+    ]);
+  });
+});

@@ -1,0 +1,40 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, it } from "vitest";
+import { openStore } from "./store.ts";
+
+it("does all of a transaction's work or nothing, and is usable after", () => {
+  const store = openStore();
+  const add = store.prepare("INSERT INTO gateways (gateway_id, epoch) VALUES (?, 1)");
+  const count = store.prepare("SELECT count(*) AS gateways FROM gateways");
+  const failing = (): void =>
+    store.transaction(() => {
+      add.run("g1");
+      store.transaction(() => add.run("g2"));
+      throw new Error("no");
+    });
+  expect(failing).toThrow("no");
+  expect(count.get()).toEqual({ gateways: 0 });
+  expect(store.transaction(() => store.transaction(() => add.run("g1").changes))).toBe(1);
+  expect(count.get()).toEqual({ gateways: 1 });
+  store.close();
+});
+
+it("opens its own file again, durable, and refuses one of a newer version", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
+  try {
+    openStore(dataDir).close();
+    const store = openStore(dataDir);
+    expect(store.prepare("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
+    expect(store.prepare("PRAGMA synchronous").get()).toEqual({ synchronous: 2 });
+    store.close();
+    const newer = new DatabaseSync(join(dataDir, "im-logic.sqlite"));
+    newer.exec("PRAGMA user_version=99");
+    newer.close();
+    expect(() => openStore(dataDir)).toThrow("schema version 99");
+  } finally {
+    await rm(dataDir, { recursive: true });
+  }
+});
