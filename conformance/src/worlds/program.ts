@@ -25,7 +25,7 @@ export function createProgram(
 ): Program {
   let part: Part | undefined;
 
-  const start = async (): Promise<void> => {
+  const begin = async (): Promise<void> => {
     part = launch(name, command, set, options.config);
     await part.waitForLine(/"message":"listening"/, startTimeoutMs);
   };
@@ -48,26 +48,40 @@ export function createProgram(
     get output() {
       return part?.output ?? [];
     },
-    start,
+    start: begin,
     stop,
     kill,
     async restart(how) {
       await (how === "stop" ? stop() : kill());
-      await start();
+      await begin();
     },
   };
 }
 
 /** Starts a launcher of `bin/`; `config` is a file of `configs/`. */
 export function launch(name: string, command: string, set: readonly string[], config?: string): Part {
+  return start(name, command, [
+    "serve",
+    ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
+    ...set.flatMap((assignment) => ["--set", assignment]),
+  ]);
+}
+
+/** Runs a launcher of `bin/` that ends by itself. */
+export async function run(
+  command: string,
+  args: readonly string[],
+): Promise<{ readonly code: number | null; readonly output: string }> {
+  const part = start(command, command, args);
+  const { code } = await part.exited;
+  return { code, output: part.output.join("\n") };
+}
+
+function start(name: string, command: string, args: readonly string[]): Part {
   return startProcess({
     name,
     command: join(repository, "bin", command),
-    args: [
-      "serve",
-      ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
-      ...set.flatMap((assignment) => ["--set", assignment]),
-    ],
+    args,
     env: { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined },
   });
 }
