@@ -54,7 +54,7 @@ const selectAsMember = `
       ON c.type = ${ConversationType.DIRECT} AND other.conversation_id = c.conversation_id AND other.user_id <> m.user_id
     LEFT JOIN users peer ON peer.user_id = other.user_id
     LEFT JOIN messages last ON last.conversation_id = c.conversation_id AND last.seq_id = c.last_seq
-  WHERE m.user_id = ?`;
+  WHERE m.user_id = ?1`;
 
 export function createConversations(store: Store, members: Members, now: () => number): Conversations {
   const insert = store.prepare(
@@ -62,9 +62,13 @@ export function createConversations(store: Store, members: Members, now: () => n
      VALUES (?, ?, ?, '', ?, 0, (SELECT coalesce(max(activity), 0) + 1 FROM conversations), ?)`,
   );
   const byDirectKey = store.prepare("SELECT conversation_id FROM conversations WHERE direct_key = ?");
-  const one = store.prepare(`${selectAsMember} AND c.conversation_id = ?`);
+  const one = store.prepare(`${selectAsMember} AND c.conversation_id = ?2`);
   const page = store.prepare(
-    `${selectAsMember} AND c.last_seq > m.hidden_seq AND c.activity < ? ORDER BY c.activity DESC LIMIT ?`,
+    // The page is cut out first, so that members are counted for it only.
+    `${selectAsMember} AND c.conversation_id IN (
+       SELECT conversation_id FROM members JOIN conversations USING (conversation_id)
+       WHERE user_id = ?1 AND last_seq > hidden_seq AND activity < ?2 ORDER BY activity DESC LIMIT ?3)
+     ORDER BY c.activity DESC`,
   );
   const change = store.prepare(
     `UPDATE conversations SET name = coalesce(?, name), avatar_url = coalesce(?, avatar_url),

@@ -36,29 +36,22 @@ export interface DownstreamOptions {
 const retryMs = 1000;
 const retryBatch = 100;
 
-/** What became of one record. */
-type SendResult = "stored" | "refused" | "failed";
-
 export function createDownstream(options: DownstreamOptions): Downstream {
   const { producer, topicPrefix, outbox, log, counts } = options;
 
-  async function send(record: ProducerRecord): Promise<SendResult> {
+  /** @returns why the record must wait; undefined when it is done with: stored, or dropped since Kafka will never take it */
+  async function send(record: ProducerRecord): Promise<ConnectError | undefined> {
     try {
       await producer.send(record);
-      return "stored";
+      return undefined;
     } catch (thrown) {
       const error = ConnectError.from(thrown);
-      if (error.code === Code.InvalidArgument) {
-        counts.droppedRecords += 1;
-        log("error", "kafka will never take this record", {
-          topic: record.topic,
-          key: record.key,
-          error: error.message,
-        });
-        return "refused";
+      if (error.code !== Code.InvalidArgument) {
+        return error;
       }
-      log("warn", "a record waits in the outbox", { topic: record.topic, key: record.key, error: error.message });
-      return "failed";
+      counts.droppedRecords += 1;
+      log("error", "kafka will never take this record", { topic: record.topic, key: record.key, error: error.message });
+      return undefined;
     }
   }
 
@@ -83,20 +76,27 @@ export function createDownstream(options: DownstreamOptions): Downstream {
       value: encodeRecord(DownstreamRecordSchema, record),
       headers,
     }));
-    const waiting = new Set(outbox.topics());
+    const waiting = new Set([...new Set(records.map(({ topic }) => topic))].filter(outbox.holds));
     keep(records.filter(({ topic }) => waiting.has(topic)));
     const direct = records.filter(({ topic }) => !waiting.has(topic));
-    const results = await Promise.all(direct.map(send));
-    keep(direct.filter((_, index) => results[index] === "failed"));
+    const errors = await Promise.all(direct.map(send));
+    const failed = direct.filter((_, index) => errors[index] !== undefined);
+    keep(failed);
+    if (failed.length > 0) {
+      const failedTopics = [...new Set(failed.map(({ topic }) => topic))];
+      const error = errors.find((candidate) => candidate !== undefined)?.message;
+      log("warn", "records wait in the outbox", { records: failed.length, topics: failedTopics, error });
+    }
   }
 
   /** Tries one record first: most often the reason why they wait is still there. */
-  async function drain(topic: string): Promise<void> {
-    for (let limit = 1; ; limit = retryBatch) {
+  async function drain(topic: string, signal: AbortSignal): Promise<void> {
+    for (let limit = 1; !signal.aborted; limit = retryBatch) {
       const records = outbox.oldest(topic, limit);
-      const results = await Promise.all(records.map(send));
-      outbox.remove(records.filter((_, index) => results[index] !== "failed").map(({ outboxNo }) => outboxNo));
-      if (records.length === 0 || results.includes("failed")) {
+      const errors = await Promise.all(records.map(send));
+      const done = records.filter((_, index) => errors[index] === undefined);
+      outbox.remove(done.map(({ outboxNo }) => outboxNo));
+      if (records.length === 0 || done.length < records.length) {
         return;
       }
     }
@@ -105,16 +105,16 @@ export function createDownstream(options: DownstreamOptions): Downstream {
   async function run(signal: AbortSignal): Promise<void> {
     const draining = new Map<string, Promise<void>>();
     while (!signal.aborted) {
-      noteDropped(outbox.expire(), "records waited too long in the outbox");
-      for (const topic of outbox.topics()) {
-        if (!draining.has(topic)) {
-          draining.set(
-            topic,
-            drain(topic)
-              .catch((error: unknown) => log("error", "the outbox failed", { topic, error: String(error) }))
-              .finally(() => draining.delete(topic)),
-          );
+      try {
+        noteDropped(outbox.expire(), "records waited too long in the outbox");
+        for (const topic of outbox.topics().filter((candidate) => !draining.has(candidate))) {
+          const drained = drain(topic, signal)
+            .catch((error: unknown) => log("error", "the outbox failed", { topic, error: String(error) }))
+            .finally(() => draining.delete(topic));
+          draining.set(topic, drained);
         }
+      } catch (error) {
+        log("error", "the outbox failed", { error: String(error) });
       }
       // Rejects when the signal aborts, and then the loop ends.
       await delay(retryMs, undefined, { signal }).catch(() => undefined);

@@ -53,7 +53,7 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
         clearTimeout(timer);
         resolve();
       });
-      // GOAWAY: each ends with its last open stream.
+      // GOAWAY: each ends with its last open stream. Newer versions of Node do this in server.close.
       for (const session of sessions) {
         session.close();
       }
