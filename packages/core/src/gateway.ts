@@ -182,7 +182,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     verifyToken,
     log,
     publish: async (request, trace) => {
-      const { senderId, deviceId, clientMsgId } = request;
+      const { senderId, deviceId, clientMsgId, content } = request;
+      // What comes as a frame is within the limit already.
+      if (utf8Length(content) > limits.maxFrameBytes) {
+        const message = `content is larger than ${limits.maxFrameBytes} bytes`;
+        throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", message);
+      }
       await publish(request, { userId: senderId, deviceId, connectionId: "" }, trace);
       return { clientMsgId, status: "accepted", traceId: trace.traceId };
     },
@@ -325,3 +330,7 @@ const lifecycleReasons: Readonly<Record<Exclude<Lifecycle["t"], "running">, stri
   evicted: "gateway: another process holds its key",
   drained: "gateway: draining",
 };
+
+function utf8Length(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

@@ -809,6 +809,9 @@ export type ConversationUpdated = Message<"im.gateway.v1.ConversationUpdated"> &
   conversationId: string;
 
   /**
+   * "created": the receiver is in it now. "updated": name or picture. "members": who is in it, or their roles. "deleted": dissolved, or the
+   * receiver left or was removed.
+   *
    * @generated from field: string change = 2;
    */
   change: string;
