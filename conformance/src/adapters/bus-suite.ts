@@ -86,6 +86,16 @@ export function busSuite(name: string, open: () => Bus): void {
       expect(second?.value?.byteLength).toBe(0);
     });
 
+    it("creates the topics that a subscriber writes to", async () => {
+      const bus = newBus();
+      const [mine, others] = [await newTopic(bus), { name: `topic-${randomUUID()}`, partitions: 3 }];
+      const { ready } = subscribe(bus, [mine], { alsoCreate: [others] });
+      await waitFor(() => ready.at(-1), { timeoutMs: waitMs, what: "the subscription" });
+      await bus.producer.send({ topic: others.name, key: "k", value: new Uint8Array([1]) });
+      const { has } = subscribe(bus, [others]);
+      await has(1);
+    });
+
     it("keeps the order of a key, in one partition, and gives each record to `deliver` once", async () => {
       const bus = newBus();
       const topic = await newTopic(bus, 6);

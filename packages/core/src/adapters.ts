@@ -66,7 +66,10 @@ export interface Topic {
 }
 
 export interface Subscription {
+  /** Created where they are missing. */
   readonly topics: readonly Topic[];
+  /** Created as well, before the first record is delivered: topics that whoever subscribes writes to. */
+  readonly alsoCreate?: readonly Topic[];
   /** Consumers of one group share the partitions; what it has committed it does not get again. A new group starts at the oldest record. */
   readonly groupId: string;
   /**

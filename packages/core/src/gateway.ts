@@ -83,7 +83,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
-  const userEvents = createUserEvents({ producer, topic: topics.userEvents, gatewayId, epoch, log, now });
+  const userEvents = createUserEvents({ producer, topic: topics.userEvents.name, gatewayId, epoch, log, now });
   const { defer } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, defer, log, now });
 
@@ -151,7 +151,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
-    const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream };
+    const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
     return producer.send(toUpstreamRecord(message, sender, origin, trace, now()));
   };
 
@@ -239,6 +239,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       await consumer.run({
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
+        alsoCreate: [topics.upstream, topics.userEvents],
         groupId: topic,
         deliver,
         onReady: (ready) => {

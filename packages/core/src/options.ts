@@ -2,7 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
-import type { Consumer, Log, Producer, Registry } from "./adapters.ts";
+import type { Consumer, Log, Producer, Registry, Topic } from "./adapters.ts";
 
 export interface GatewayOptions {
   /** Names this gateway in records and in etcd; its downstream topic ends in it. */
@@ -36,13 +36,14 @@ export interface GatewayOptions {
   readonly now?: () => number;
 }
 
+/** The shared topics are created where they are missing; the gateway's own is the prefix and its id. */
 export interface GatewayTopics {
-  /** Default: upstream. */
-  readonly upstream: string;
+  /** Default: upstream, 6 partitions. */
+  readonly upstream: Topic;
   /** Default: downstream-. */
   readonly downstreamPrefix: string;
-  /** Default: user-events. */
-  readonly userEvents: string;
+  /** Default: user-events, 6 partitions. */
+  readonly userEvents: Topic;
 }
 
 export interface WebSocketLimits {
@@ -67,9 +68,9 @@ export const defaultServices: readonly DescService[] = [
 ];
 
 export const defaultTopics: GatewayTopics = {
-  upstream: "upstream",
+  upstream: { name: "upstream", partitions: 6 },
   downstreamPrefix: "downstream-",
-  userEvents: "user-events",
+  userEvents: { name: "user-events", partitions: 6 },
 };
 
 export const defaultWebSocketLimits: WebSocketLimits = {

@@ -4,7 +4,7 @@ import { type Bus, createBus, createRegistry, type SharedTopics, sharedTopics } 
 import type { GatewayConfig, LogicClientConfig } from "@im-gateway/adapters/config";
 import { createEndpoints, createGrpcTransport, fixedEndpoints } from "@im-gateway/adapters/grpc";
 import type { Logger } from "@im-gateway/adapters/log";
-import type { GatewayTopics, Registry } from "@im-gateway/core";
+import type { Registry } from "@im-gateway/core";
 import { createLogic, type Logic } from "@im-gateway/logic";
 
 /** im-logic as the gateway reaches it. */
@@ -18,7 +18,7 @@ interface LogicLink {
 
 export interface Parts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLink, "transport" | "embedded"> {
   readonly registry: Registry;
-  readonly topics: GatewayTopics;
+  readonly topics: SharedTopics;
   /** What the parts still wait for. */
   unready(): readonly string[];
   /** After the gateway has drained. */
@@ -27,21 +27,13 @@ export interface Parts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLin
 
 export function createParts(config: GatewayConfig, logger: Logger): Parts {
   const topics = sharedTopics(config.kafka);
-  const log = logger.module("kafka");
-  const connect = createBus(config.kafka, log);
-  const { producer, consumer, ensureTopics } = connect(config.gatewayId);
+  const connect = createBus(config.kafka, logger.module("kafka"));
+  const { producer, consumer } = connect(config.gatewayId);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const { transport, embedded, unready, close } =
     config.grpc.logic === undefined
       ? embeddedLogic(config, connect("im-logic"), topics, logger)
       : remoteLogic(config.grpc.logic, config.coordinator === undefined ? undefined : registry, logger);
-
-  const closing = new AbortController();
-  const ensured = ensureTopics([topics.upstream, topics.userEvents], closing.signal).catch((error: unknown) => {
-    if (!closing.signal.aborted) {
-      log("error", "the shared topics can not be created", { error });
-    }
-  });
 
   return {
     producer,
@@ -49,15 +41,9 @@ export function createParts(config: GatewayConfig, logger: Logger): Parts {
     registry,
     transport,
     embedded,
-    topics: {
-      upstream: topics.upstream.name,
-      userEvents: topics.userEvents.name,
-      downstreamPrefix: topics.downstreamPrefix,
-    },
+    topics,
     unready,
     async close() {
-      closing.abort();
-      await ensured;
       await close();
       await registry.close();
     },

@@ -8,8 +8,6 @@ import { createKafka } from "../kafka/index.ts";
 export interface Bus {
   readonly producer: Producer;
   readonly consumer: Consumer;
-  /** Creates those that are missing; rejects with `canceled` when the signal aborts first. */
-  ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
 }
 
 /** The topics of CONTRACT §5 that processes share, by the names of the configuration. */

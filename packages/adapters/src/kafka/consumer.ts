@@ -1,13 +1,13 @@
 // Records from Kafka, for a group of one member: joined again whenever kafkajs gives up.
 import type { Consumer, Log, Subscription } from "@im-gateway/core";
-import type { Kafka } from "kafkajs";
+import type { Client } from "./client.ts";
 import { describeKafkaError, permanentFailure } from "./failure.ts";
 import { receive } from "./receive.ts";
 import type { Topics } from "./topics.ts";
 import { pause } from "./wait.ts";
 
 export interface ConsumerOptions {
-  readonly newClient: () => Kafka;
+  readonly newClient: () => Client;
   readonly topics: Topics;
   readonly now: () => number;
   readonly log: Log;
@@ -32,7 +32,7 @@ export function createConsumer({ newClient, topics, now, log }: ConsumerOptions)
     };
     while (!signal.aborted) {
       try {
-        await topics.ensure(subscription.topics, signal);
+        await topics.ensure([...subscription.topics, ...(subscription.alsoCreate ?? [])], signal);
         await receive({ subscription, client: newClient(), setReady, now, log });
       } catch (error) {
         if (!signal.aborted) {

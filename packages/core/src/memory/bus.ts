@@ -162,8 +162,9 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   async function run(subscription: Subscription): Promise<void> {
-    const { groupId, deliver, onReady, signal } = subscription;
+    const { groupId, alsoCreate = [], deliver, onReady, signal } = subscription;
     if (signal.aborted) return;
+    create(alsoCreate);
     const { group, partitions } = join(subscription);
     signal.addEventListener("abort", announceChange, { once: true });
     onReady(true);
