@@ -18,18 +18,14 @@ export function errorBody(error: ConnectError, traceId: string): JsonObject {
   };
 }
 
-/** The details; a type that is not known here stays opaque, as base64 in `value`. */
+/** The details; what is not known here, or not readable, stays opaque, as base64 in `value`. Never throws on what came over the wire. */
 export function errorDetails(error: ConnectError): JsonObject[] {
   return error.details.map((detail) => {
     if ("desc" in detail) {
       const message = create(detail.desc, detail.value);
       return withType(detail.desc.typeName, writeMessage(detail.desc, message));
     }
-    const desc = detailTypes.getMessage(detail.type);
-    return withType(
-      detail.type,
-      desc === undefined ? { value: base64Encode(detail.value) } : writeMessage(desc, fromBinary(desc, detail.value)),
-    );
+    return withType(detail.type, readable(detail) ?? { value: base64Encode(detail.value) });
   });
 }
 
@@ -38,6 +34,16 @@ export function toConnectError(thrown: unknown): ConnectError {
   return thrown instanceof ConnectError
     ? thrown
     : failure(Code.Internal, "INTERNAL", "internal error", { cause: thrown });
+}
+
+/** Bytes of a back end: what is not what it says it is must not turn the error into another one. */
+function readable({ type, value }: { readonly type: string; readonly value: Uint8Array }): JsonObject | undefined {
+  const desc = detailTypes.getMessage(type);
+  try {
+    return desc && writeMessage(desc, fromBinary(desc, value));
+  } catch {
+    return undefined;
+  }
 }
 
 function withType(typeName: string, fields: { [key: string]: JsonValue }): JsonObject {

@@ -17,6 +17,8 @@ export interface FailureOptions {
   readonly cause?: unknown;
 }
 
+const maxRetryAfterMs = 24 * 60 * 60 * 1000;
+
 /** The `domain` of every ErrorInfo that this project makes. */
 export const errorDomain = "im-gateway";
 
@@ -53,10 +55,14 @@ export function reasonOf(error: ConnectError): string {
   return error.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
 }
 
-/** The wait that the error's RetryInfo asks for. */
+/** The wait that the error's RetryInfo asks for: from nothing to a day, whatever a back end wrote. */
 export function retryAfterMsOf(error: ConnectError): number | undefined {
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
-  return delay === undefined ? undefined : Number(delay.seconds) * 1000 + Math.ceil(delay.nanos / 1e6);
+  if (delay === undefined) {
+    return undefined;
+  }
+  const waitMs = Number(delay.seconds) * 1000 + Math.ceil(delay.nanos / 1e6);
+  return Math.min(Math.max(waitMs, 0), maxRetryAfterMs);
 }
 
 const codeNames: Readonly<Record<Code, string>> = {
