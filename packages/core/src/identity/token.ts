@@ -77,7 +77,8 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
 
 /** The token of an `Authorization: Bearer` header (RFC 6750 §2.1); undefined where there is no such header. */
 export function bearerToken(authorization: string | null): string | undefined {
-  return /^bearer +(.*)$/i.exec(authorization?.trim() ?? "")?.[1]?.trim();
+  const match = /^bearer(?: +(.*))?$/i.exec(authorization?.trim() ?? "");
+  return match === null ? undefined : (match[1] ?? "");
 }
 
 function invalidToken(cause?: unknown): ConnectError {

@@ -23,7 +23,7 @@ const INTEGER = /^-?\d+$/;
 
 /**
  * Parses one JSON text.
- * @throws ConnectError invalid_argument MALFORMED_JSON: a syntax error, nesting over 100, a duplicate key, a lone surrogate
+ * @throws ConnectError invalid_argument MALFORMED_JSON: a syntax error, nesting over 100, a duplicate key, a lone surrogate, `__proto__`
  */
 export function parseJson(text: string): JsonTree {
   const colons = scan(text);
@@ -33,7 +33,7 @@ export function parseJson(text: string): JsonTree {
   } catch (error) {
     throw malformed("malformed JSON", error);
   }
-  const checkSurrogates = SURROGATE_ESCAPE.test(text);
+  const checkSurrogates = SURROGATE_ESCAPE.test(text) || LONE_SURROGATE.test(text);
   if (countKeys(tree, checkSurrogates) !== colons) {
     throw malformed("duplicate key in JSON");
   }
@@ -101,10 +101,14 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
+/** Counts the keys, and refuses values that JSON.parse lets pass. */
 function countKeys(tree: JsonTree, checkSurrogates: boolean): number {
   if (typeof tree !== "object" || tree === null) {
     if (checkSurrogates && typeof tree === "string" && LONE_SURROGATE.test(tree)) {
       throw malformed("lone surrogate in JSON");
+    }
+    if (tree === Number.POSITIVE_INFINITY || tree === Number.NEGATIVE_INFINITY) {
+      throw malformed("number out of range in JSON");
     }
     return 0;
   }
@@ -116,6 +120,10 @@ function countKeys(tree: JsonTree, checkSurrogates: boolean): number {
     return keys;
   }
   for (const [key, value] of Object.entries(tree)) {
+    // Assigned to an object, as maps and structs are, it would be no key but the prototype.
+    if (key === "__proto__") {
+      throw malformed("__proto__ can not be a key");
+    }
     if (checkSurrogates && LONE_SURROGATE.test(key)) {
       throw malformed("lone surrogate in JSON");
     }

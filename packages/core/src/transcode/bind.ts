@@ -79,7 +79,7 @@ function bindQuery(
   violations: FieldViolation[],
 ): void {
   const values = new Map<string, string[]>();
-  for (const pair of query === "" ? [] : query.split("&")) {
+  for (const pair of query.split("&").filter((part) => part !== "")) {
     const [key = "", ...value] = pair.split("=");
     const name = decodeQuery(key);
     const texts = values.get(name) ?? [];
