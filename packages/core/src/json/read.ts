@@ -8,7 +8,7 @@ import {
   type MessageShape,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { isFieldError, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { type FieldViolation, invalidFields } from "../errors.ts";
 import { isJsonObject, type JsonTree, withoutBigints } from "./text.ts";
@@ -208,10 +208,7 @@ function singleValue(field: SingleField, json: JsonTree): unknown {
       return bytesValue(json);
     case ScalarType.DOUBLE:
     case ScalarType.FLOAT:
-      if (typeof json !== "number") {
-        throw new BadValue("must be a number");
-      }
-      return json;
+      return numberValue(json);
     case ScalarType.INT32:
     case ScalarType.SINT32:
     case ScalarType.SFIXED32:
@@ -249,11 +246,20 @@ function valueOfText(field: SingleField, text: string): unknown {
   }
 }
 
+function numberValue(json: JsonTree): number {
+  const value = typeof json === "bigint" ? Number(json) : json;
+  if (typeof value !== "number" || !Number.isFinite(value)) {
+    throw new BadValue("must be a number");
+  }
+  return value;
+}
+
 function integerValue(json: JsonTree, min: bigint, max: bigint): bigint {
   let value: bigint;
   if (typeof json === "bigint") {
     value = json;
-  } else if (typeof json === "number" && Number.isInteger(json)) {
+  } else if (typeof json === "number" && Number.isSafeInteger(json)) {
+    // What is larger and no bigint has lost digits already: 9007199254740993.0
     value = BigInt(json);
   } else if (typeof json === "string" && DECIMAL.test(json) && json.length <= 20) {
     value = BigInt(json);
@@ -304,6 +310,10 @@ function mapKey(type: ScalarType, key: string): unknown {
 function badValueMessage(error: unknown): string {
   if (error instanceof BadValue) {
     return error.message;
+  }
+  // What only the runtime knows: a float beyond 32 bits.
+  if (isFieldError(error)) {
+    return "does not fit the field";
   }
   throw error;
 }
