@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createKafka } from "@im-gateway/adapters/kafka";
 import type { Topic } from "@im-gateway/core";
 import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
-import { startProcess } from "@im-gateway/tools/process";
+import { startProcess, waitFor } from "@im-gateway/tools/process";
 import { Kafka as Client, ConfigResourceTypes, logLevel } from "kafkajs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { busSuite } from "./bus-suite.ts";
@@ -40,6 +41,32 @@ it("creates topics with the partitions and the retention asked for, and changes 
     await admin.disconnect();
   }
 });
+
+it("is not ready while another member of its group has the partition", async () => {
+  const topic = { name: `topic-${randomUUID()}`, partitions: 1 };
+  const groupId = `group-${randomUUID()}`;
+  const controller = new AbortController();
+  const ready = [false, false];
+  const ended = ready.map((_, member) =>
+    open().consumer.run({
+      topics: [topic],
+      groupId,
+      deliver: () => {},
+      onReady(value) {
+        ready[member] = value;
+      },
+      signal: controller.signal,
+    }),
+  );
+  const one = (): boolean => ready.filter(Boolean).length === 1;
+  // Both join within a second or two; who had the partition before is not ready 3 s after it lost it.
+  await sleep(4000);
+  await waitFor(one, { timeoutMs: 10_000, what: "one member to be ready" });
+  await sleep(2000);
+  expect(one()).toBe(true);
+  controller.abort();
+  await Promise.all(ended);
+}, 30_000);
 
 it("says at once what Kafka will never take", async () => {
   const controller = new AbortController();

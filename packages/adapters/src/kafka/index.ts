@@ -37,16 +37,16 @@ export interface Kafka {
 export function createKafka(options: KafkaOptions): Kafka {
   const { log, publishTimeoutMs = 4000, maxQueuedRecords = 10_000, maxQueuedBytes = 64 * 1024 * 1024 } = options;
   const { now = () => performance.now() } = options;
-  const client = createClient(options);
+  const newClient = () => createClient(options);
   const topics = createTopics({
-    client,
+    newClient,
     log,
     knownBrokers: new Set(options.brokers).size,
     ...(options.replicationFactor === undefined ? {} : { replicationFactor: options.replicationFactor }),
   });
   return {
-    producer: createProducer({ client, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log }),
-    consumer: createConsumer({ newClient: () => createClient(options), topics, now, log }),
+    producer: createProducer({ newClient, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log }),
+    consumer: createConsumer({ newClient, topics, now, log }),
     ensureTopics: topics.ensure,
   };
 }

@@ -4,7 +4,8 @@
 // any fault that was tried.
 import type { ConnectError } from "@connectrpc/connect";
 import type { Log } from "@im-gateway/core";
-import { type Kafka, type Message, Partitioners, type Producer, type RecordMetadata } from "kafkajs";
+import { type Message, Partitioners, type Producer, type RecordMetadata } from "kafkajs";
+import type { Client } from "./client.ts";
 import { describeKafkaError, kindOf, sendFailure } from "./failure.ts";
 import { pause } from "./wait.ts";
 
@@ -21,7 +22,7 @@ export interface Entry {
 }
 
 export interface LaneOptions {
-  readonly client: Kafka;
+  readonly newClient: () => Client;
   readonly topic: string;
   readonly partition: number;
   /** Called when a batch was refused. */
@@ -42,15 +43,22 @@ export interface Lane {
   close(): Promise<void>;
 }
 
+/** A producer of kafkajs and its client, which serves nothing else. */
+interface Connection {
+  readonly client: Client;
+  readonly producer: Producer;
+}
+
 const maxBatchRecords = 500;
 /** Below a broker's default `message.max.bytes` (1 MiB), which counts a whole batch. */
 export const maxBatchBytes = 1_000_000;
 const reconnectMs = 500;
+const disconnectMs = 2000;
 
-export function createLane({ client, topic, partition, onRefused, now, log }: LaneOptions): Lane {
+export function createLane({ newClient, topic, partition, onRefused, now, log }: LaneOptions): Lane {
   const waiting: Entry[] = [];
   let inFlight: readonly Entry[] = [];
-  let producer: Producer | undefined;
+  let connection: Connection | undefined;
   let pumping: Promise<void> | undefined;
   let idleSince = now();
   let batchBytes = maxBatchBytes;
@@ -71,16 +79,20 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
     // What one turn of the event loop sends leaves together.
     await Promise.resolve();
     while (waiting.length > 0) {
-      producer ??= await open();
-      if (producer === undefined) await pause(reconnectMs);
-      else await sendBatch(producer, takeBatch());
+      if (connection !== undefined) {
+        await sendBatch(connection, takeBatch());
+        continue;
+      }
+      connection = await open();
+      if (connection === undefined) await pause(reconnectMs);
     }
     idleSince = now();
     pumping = undefined;
   }
 
-  async function open(): Promise<Producer | undefined> {
-    const opened = client.producer({
+  async function open(): Promise<Connection | undefined> {
+    const client = newClient();
+    const producer = client.kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
       metadataMaxAge: 1500,
@@ -89,25 +101,26 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
       retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 60 },
     });
     try {
-      await opened.connect();
-      return opened;
+      await producer.connect();
     } catch (error) {
       log("warn", "no connection to produce to Kafka", { ...fields, ...describeKafkaError(error) });
-      await disconnect(opened);
+      await client.end(producer.disconnect, disconnectMs);
       return undefined;
     }
+    producer.on(producer.events.REQUEST_TIMEOUT, ({ payload }) => client.drop(payload.broker));
+    return { client, producer };
   }
 
-  async function sendBatch(through: Producer, batch: readonly Entry[]): Promise<void> {
+  async function sendBatch({ client, producer }: Connection, batch: readonly Entry[]): Promise<void> {
     inFlight = batch;
     try {
-      const reply = await through.send({ topic, acks: -1, messages: batch.map(({ message }) => message) });
+      const reply = await producer.send({ topic, acks: -1, messages: batch.map(({ message }) => message) });
       if (!reply.some((stored) => isStored(stored))) throw new Error("the reply does not name the partition");
       for (const entry of batch) entry.answer();
     } catch (error) {
       // An idempotent producer that failed once fails on: its sequence and the broker's have parted.
-      producer = undefined;
-      void disconnect(through);
+      connection = undefined;
+      void client.end(producer.disconnect, disconnectMs);
       if (kindOf(error) === "MESSAGE_TOO_LARGE" && batch.length > 1) {
         // The topic takes less than brokers do by default.
         batchBytes = Math.ceil(batch.reduce((sum, { bytes }) => sum + bytes, 0) / 2);
@@ -128,18 +141,10 @@ export function createLane({ client, topic, partition, onRefused, now, log }: La
     return reply.topicName === topic && reply.partition === partition && reply.errorCode === 0;
   }
 
-  async function disconnect(old: Producer): Promise<void> {
-    try {
-      await old.disconnect();
-    } catch (error) {
-      log("debug", "a Kafka producer did not disconnect", { ...fields, ...describeKafkaError(error) });
-    }
-  }
-
   async function letGo(): Promise<void> {
-    const old = producer;
-    producer = undefined;
-    if (old !== undefined) await disconnect(old);
+    const old = connection;
+    connection = undefined;
+    await old?.client.end(old.producer.disconnect, disconnectMs);
   }
 
   function refuseFirst(count: number, error: ConnectError): void {

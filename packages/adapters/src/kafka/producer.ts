@@ -1,13 +1,14 @@
 // Records to Kafka: each into the lane of its partition, answered when it is stored, refused or late.
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
-import { type Kafka, type Message, Partitioners, type PartitionMetadata } from "kafkajs";
+import { type Message, Partitioners, type PartitionMetadata } from "kafkajs";
+import type { Client } from "./client.ts";
 import { describeKafkaError, tooLarge, topicNotFound } from "./failure.ts";
 import { createLane, type Entry, type Lane, maxBatchBytes } from "./lane.ts";
 import type { Topics } from "./topics.ts";
 
 export interface ProducerOptions {
-  readonly client: Kafka;
+  readonly newClient: () => Client;
   readonly topics: Topics;
   /** A record that is not stored by then is answered with `deadline_exceeded`. */
   readonly publishTimeoutMs: number;
@@ -29,8 +30,10 @@ interface TopicState {
   lookedUpMs: number;
 }
 
-/** How often late records are looked for, and how long a look-up keeps the next one of its topic waiting. */
+/** How often late records are looked for, and topics looked up that records wait for. */
 const sweepMs = 200;
+/** How often a topic is looked up because a lane is in trouble. */
+const doubtMs = 1000;
 /** How old the number of partitions may be when nothing speaks against it. */
 const maxPartitionsAgeMs = 300_000;
 /** Below the 10 minutes after which brokers close an idle connection. */
@@ -40,17 +43,18 @@ const recordOverheadBytes = 150;
 const headerOverheadBytes = 10;
 
 export function createProducer(options: ProducerOptions): Producer {
-  const { client, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log } = options;
+  const { newClient, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log } = options;
   const states = new Map<string, TopicState>();
   const partitionOf = Partitioners.DefaultPartitioner();
   const held = { records: 0, bytes: 0 };
   let unanswered = 0;
-  let closed = false;
+  let closing: Promise<void> | undefined;
   let onAllAnswered = (): void => {};
   let sweeping: NodeJS.Timeout | undefined;
 
   function send({ topic, key, value, headers = {} }: ProducerRecord): Promise<void> {
-    if (closed) return Promise.reject(failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down"));
+    if (closing !== undefined)
+      return Promise.reject(failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down"));
     const message = {
       key: Buffer.from(key),
       value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
@@ -125,14 +129,14 @@ export function createProducer(options: ProducerOptions): Producer {
     const partition = partitionOf({ topic: name, partitionMetadata: partitions, message });
     const lane =
       lanes.get(partition) ??
-      createLane({ client, topic: name, partition, onRefused: () => void lookUp(state), now, log });
+      createLane({ newClient, topic: name, partition, onRefused: () => void lookUp(state), now, log });
     lanes.set(partition, lane);
     lane.push({ ...entry, message: { ...message, partition } });
   }
 
   /** Learns the partitions. A look-up that fails is made again by the sweep while records wait. */
   async function lookUp(state: TopicState): Promise<void> {
-    if (state.lookingUp || now() - state.lookedUpMs < sweepMs) return;
+    if (state.lookingUp || now() - state.lookedUpMs < (state.waiting.length > 0 ? sweepMs : doubtMs)) return;
     state.lookingUp = true;
     try {
       const count = await topics.countPartitions(state.name);
@@ -185,8 +189,7 @@ export function createProducer(options: ProducerOptions): Producer {
     sweeping = undefined;
   }
 
-  async function close(): Promise<void> {
-    closed = true;
+  async function flush(): Promise<void> {
     if (unanswered > 0) {
       await new Promise<void>((resolve) => {
         onAllAnswered = resolve;
@@ -198,7 +201,7 @@ export function createProducer(options: ProducerOptions): Producer {
     await Promise.all(lanes.map((lane) => lane.close()));
   }
 
-  return { send, close };
+  return { send, close: () => (closing ??= flush()) };
 }
 
 function sizeOf({ key, value, headers }: { key: Buffer; value: Buffer; headers: Record<string, string> }): number {

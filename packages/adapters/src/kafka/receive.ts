@@ -1,37 +1,33 @@
-// One life of a kafkajs consumer: from connecting to the abort of the signal, or to the error that kafkajs gives up on.
+// One life of a kafkajs consumer: from connecting to the abort of the signal, or to its loss.
 import type { ConsumerRecord, Log, Subscription } from "@im-gateway/core";
-import type { EachBatchPayload, IHeaders, Kafka, KafkaMessage } from "kafkajs";
-import { describeError, describeKafkaError } from "./failure.ts";
-import { aborted, pause, within } from "./wait.ts";
+import type { EachBatchPayload, IHeaders, KafkaMessage } from "kafkajs";
+import type { Client } from "./client.ts";
+import { describeError } from "./failure.ts";
+import { createPulse } from "./pulse.ts";
+import { aborted, pause } from "./wait.ts";
 
 export interface ReceiveOptions {
   readonly subscription: Subscription;
   /** Of this consumer alone. */
-  readonly client: Kafka;
+  readonly client: Client;
   /** Repeats itself. */
   readonly setReady: (ready: boolean) => void;
   readonly now: () => number;
   readonly log: Log;
 }
 
-/** What `deliver` gets at most, and so what comes again at most after a failure. */
+/** What `deliver` gets at most, and so what comes again at most when it throws. */
 const maxBatchRecords = 500;
 const watchMs = 500;
-/** Fetches are answered every 200 ms: so long without an answer means that the broker is away. */
-const maxFetchSilenceMs = 3000;
-/** While `deliver` works only heartbeats are answered, every 3 s. */
-const maxHeartbeatSilenceMs = 10_000;
-/** kafkajs gives up by itself long before; a consumer that hangs is replaced. */
-const maxSilenceMs = 60_000;
-/** Kafka may be away: what it then holds up goes on unheard. */
+/** Kafka may be away: what it then holds up is broken off. */
 const maxStopMs = 10_000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
 
-/** Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects with what kafkajs gave up on. */
+/** Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects when kafkajs gave up, or we on it. */
 export async function receive({ subscription, client, setReady, now, log }: ReceiveOptions): Promise<void> {
   const { groupId, topics, deliver, signal } = subscription;
-  const consumer = client.consumer({
+  const consumer = client.kafka.consumer({
     groupId,
     sessionTimeout: 30_000,
     heartbeatInterval: 3000,
@@ -40,55 +36,54 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 30, restartOnFailure: async () => false },
   });
-  const crash = new AbortController();
-  const end = AbortSignal.any([signal, crash.signal]);
-  let joined = false;
-  let answeredMs = now();
-  let beat: EachBatchPayload["heartbeat"] | undefined;
-  let beatError: unknown;
+  const loss = new AbortController();
+  const end = AbortSignal.any([signal, loss.signal]);
+  const pulse = createPulse(consumer, now, () => {
+    if (!end.aborted) setReady(true);
+  });
+  let heartbeat = async (): Promise<void> => {};
+  let heartbeatError: unknown;
   let batchInHand: Promise<unknown> = Promise.resolve();
 
-  consumer.on(consumer.events.GROUP_JOIN, () => {
-    joined = true;
-  });
-  consumer.on(consumer.events.REQUEST, ({ payload }) => {
-    answeredMs = now();
-    if (joined && payload.apiName === "Fetch" && !end.aborted) setReady(true);
-  });
-  consumer.on(consumer.events.CRASH, ({ payload }) => crash.abort(payload.error));
+  consumer.on(consumer.events.CRASH, ({ payload }) => loss.abort(payload.error));
 
   function watch(): void {
-    beat?.().catch((error: unknown) => {
-      beatError = error;
+    // kafkajs sends one only when it is due.
+    heartbeat().catch((error: unknown) => {
+      heartbeatError = error;
     });
-    const silentMs = now() - answeredMs;
-    if (silentMs > (beat === undefined ? maxFetchSilenceMs : maxHeartbeatSilenceMs)) setReady(false);
-    if (silentMs > maxSilenceMs && beat === undefined) crash.abort(new Error("Kafka has been silent for too long"));
+    if (!pulse.isReceiving()) setReady(false);
+    const lost = pulse.loss();
+    if (lost !== undefined) loss.abort(new Error(lost));
   }
 
-  async function takeBatch({
-    batch,
-    heartbeat,
-    resolveOffset,
-    commitOffsetsIfNecessary,
-  }: EachBatchPayload): Promise<void> {
-    const { topic, partition, messages } = batch;
+  async function takeBatch(payload: EachBatchPayload): Promise<void> {
+    const { topic, partition, messages } = payload.batch;
     for (let start = 0; start < messages.length; start += maxBatchRecords) {
       const part = messages.slice(start, start + maxBatchRecords);
       const lastOffset = part.at(-1)?.offset;
       if (lastOffset === undefined) return;
-      beatError = undefined;
-      beat = heartbeat;
+      heartbeatError = undefined;
+      heartbeat = payload.heartbeat;
+      pulse.setBusy(true);
       try {
         if (!(await deliverUntilTaken(part.map((message) => toRecord(topic, partition, message))))) return;
       } finally {
-        beat = undefined;
+        heartbeat = async () => {};
+        pulse.setBusy(false);
       }
+      // Before the commit: if that fails, the next one makes up for it, and the records need not come again.
+      payload.resolveOffset(lastOffset);
       // Not the consumer's own `commitOffsets`: that one does nothing once the consumer is told to stop.
       const offset = String(BigInt(lastOffset) + 1n);
-      await commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset }] }] });
-      resolveOffset(lastOffset);
-      await heartbeat();
+      try {
+        await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset }] }] });
+        pulse.setCommitted(true);
+      } catch (error) {
+        pulse.setCommitted(false);
+        throw error;
+      }
+      await payload.heartbeat();
     }
   }
 
@@ -100,15 +95,10 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
         return true;
       } catch (error) {
         const { topic, partition, offset } = records[0] ?? {};
-        log("warn", "records were not taken, they come again", {
-          group: groupId,
-          topic,
-          partition,
-          offset,
-          ...describeError(error),
-        });
+        const fields = { group: groupId, topic, partition, offset, ...describeError(error) };
+        log("warn", "records were not taken, they come again", fields);
         await pause(pauseMs, end);
-        if (beatError !== undefined) throw beatError;
+        if (heartbeatError !== undefined) throw heartbeatError;
       }
     }
     return false;
@@ -129,26 +119,21 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
     });
   }
 
-  async function stop(started: Promise<void>): Promise<void> {
-    // Before `run` has settled kafkajs would not stop what it is about to start.
-    await Promise.allSettled([started]);
-    try {
-      await consumer.disconnect();
-    } catch (error) {
-      log("debug", "a Kafka consumer did not stop well", { group: groupId, ...describeKafkaError(error) });
-    }
-  }
-
   const watching = setInterval(watch, watchMs);
   const started = start();
-  started.catch((error: unknown) => crash.abort(error));
+  started.catch((error: unknown) => loss.abort(error));
   await aborted(end);
   setReady(false);
-  const stopped = stop(started);
+  const ended = client.end(async () => {
+    // Before `run` has settled kafkajs would not stop what it is about to start.
+    await Promise.allSettled([started]);
+    await consumer.disconnect();
+  }, maxStopMs);
   await batchInHand;
-  await within(stopped, maxStopMs);
   clearInterval(watching);
-  if (!signal.aborted) throw crash.signal.reason;
+  // What is lost may take its time: nothing is delivered from it any more.
+  if (!signal.aborted) throw loss.signal.reason;
+  await ended;
 }
 
 function toRecord(topic: string, partition: number, { offset, key, value, headers }: KafkaMessage): ConsumerRecord {

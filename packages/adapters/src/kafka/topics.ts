@@ -1,12 +1,13 @@
 // Topics: made when they are missing, and how many partitions they have.
 import { Code } from "@connectrpc/connect";
 import { failure, type Log, type Topic } from "@im-gateway/core";
-import type { Admin, Kafka } from "kafkajs";
+import type { Admin } from "kafkajs";
+import type { Client } from "./client.ts";
 import { describeKafkaError, kindOf, permanentFailure } from "./failure.ts";
 import { pause, untilAborted } from "./wait.ts";
 
 export interface TopicsOptions {
-  readonly client: Kafka;
+  readonly newClient: () => Client;
   /** How many brokers the configuration names. */
   readonly knownBrokers: number;
   /** Default: 3, or as many as there are brokers. */
@@ -27,32 +28,32 @@ export interface Topics {
 const maxReplicationFactor = 3;
 const minRetryMs = 200;
 const maxRetryMs = 5000;
+const disconnectMs = 2000;
 
-export function createTopics({ client, knownBrokers, replicationFactor, log }: TopicsOptions): Topics {
-  let shared: Promise<Admin> | undefined;
+export function createTopics({ newClient, knownBrokers, replicationFactor, log }: TopicsOptions): Topics {
+  let shared: { readonly client: Client; readonly admin: Admin; readonly connected: Promise<void> } | undefined;
   let users = 0;
+
+  function open(): NonNullable<typeof shared> {
+    const client = newClient();
+    const admin = client.kafka.admin();
+    return { client, admin, connected: admin.connect() };
+  }
 
   /** Those who ask at the same time share one connection; when the last has its answer it ends. */
   async function withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
     users += 1;
-    shared ??= openAdmin(client);
-    const mine = shared;
+    shared ??= open();
+    const { client, admin, connected } = shared;
     try {
-      return await use(await mine);
+      await connected;
+      return await use(admin);
     } finally {
       users -= 1;
       if (users === 0) {
         shared = undefined;
-        void close(mine);
+        void client.end(admin.disconnect, disconnectMs);
       }
-    }
-  }
-
-  async function close(opening: Promise<Admin>): Promise<void> {
-    try {
-      await (await opening).disconnect();
-    } catch (error) {
-      log("debug", "a Kafka admin client is gone", describeKafkaError(error));
     }
   }
 
@@ -93,12 +94,6 @@ export function createTopics({ client, knownBrokers, replicationFactor, log }: T
   }
 
   return { ensure, countPartitions: (topic) => withAdmin((admin) => countPartitions(admin, topic)) };
-}
-
-async function openAdmin(client: Kafka): Promise<Admin> {
-  const admin = client.admin();
-  await admin.connect();
-  return admin;
 }
 
 async function countPartitions(admin: Admin, topic: string): Promise<number> {
