@@ -46,7 +46,7 @@ function message(part: Upstream = {}): Upstream {
 }
 
 /** What the records lead to. */
-async function after(...records: readonly Upstream[]): Promise<readonly ReceivedRecord[]> {
+async function outcomeOf(...records: readonly Upstream[]): Promise<readonly ReceivedRecord[]> {
   const before = im.received.length;
   await im.sendUpstream(...records);
   await im.settled();
@@ -59,7 +59,7 @@ function ofType(records: readonly ReceivedRecord[], type: string): ReceivedRecor
 
 describe("a message", () => {
   it("goes once to each gateway of its members, and back as message-stored", async () => {
-    const records = await after(message());
+    const records = await outcomeOf(message());
     const { messages } = await im.message.listMessages({ callerId: bob, conversationId });
     const messageId = messages[0]?.messageId;
     const shared = { traceId: "trace-123", conversationId, clientMsgId: "client123", headers: { origin: "test" } };
@@ -102,12 +102,12 @@ describe("a message", () => {
   it("names all users of a gateway in one record", async () => {
     await connect(eve, "g2", "e1", 2n);
     await connect(bob, "g2", "b2", 3n);
-    const targets = ofType(await after(message()), "").filter(({ gatewayId }) => gatewayId === "g2");
+    const targets = ofType(await outcomeOf(message()), "").filter(({ gatewayId }) => gatewayId === "g2");
     expect(targets.map(({ record }) => [...record.targetUserIds].sort())).toEqual([[bob, eve].sort()]);
   });
 
   it("is not written to a gateway where only its sender is", async () => {
-    const records = await after(message({ userId: bob, gatewayId: "g2", connectionId: "b1" }));
+    const records = await outcomeOf(message({ userId: bob, gatewayId: "g2", connectionId: "b1" }));
     expect(records.map(({ gatewayId, record }) => [gatewayId, record.type])).toEqual([
       ["g2", "message-stored"],
       ["g1", ""],
@@ -115,14 +115,14 @@ describe("a message", () => {
   });
 
   it("reaches all connections of its sender when it came over HTTP", async () => {
-    const records = await after(message({ connectionId: "" }));
+    const records = await outcomeOf(message({ connectionId: "" }));
     expect(records.every(({ record }) => record.type === "")).toBe(true);
     const [first] = records.filter(({ gatewayId }) => gatewayId === "g1");
     expect(first?.record).toMatchObject({ targetUserIds: [ada], excludeConnectionIds: [] });
   });
 
   it("is confirmed to a connection that is not known yet", async () => {
-    const records = await after(message({ userId: eve, connectionId: "e1", gatewayId: "g2" }));
+    const records = await outcomeOf(message({ userId: eve, connectionId: "e1", gatewayId: "g2" }));
     const stored = ofType(records, "message-stored");
     expect(stored).toMatchObject([{ gatewayId: "g2", record: { targetConnectionIds: ["e1"] } }]);
     const toBob = ofType(records, "").filter(({ gatewayId }) => gatewayId === "g2");
@@ -131,7 +131,7 @@ describe("a message", () => {
 
   it.each([0n, -5n, 2n ** 52n])("sent at %d gets im-logic's time", async (timestamp) => {
     const earliest = BigInt(Math.floor(Date.now() / 1000));
-    const [stored] = ofType(await after(message({ timestamp })), "");
+    const [stored] = ofType(await outcomeOf(message({ timestamp })), "");
     expect(stored?.record.timestamp).toBeGreaterThanOrEqual(earliest);
     expect(stored?.record.timestamp).toBeLessThanOrEqual(BigInt(Math.ceil(Date.now() / 1000)));
   });
@@ -139,8 +139,8 @@ describe("a message", () => {
 
 describe("a message that comes again", () => {
   it("is sent again with the same ids, and stored once", async () => {
-    const first = await after(message());
-    const again = await after(message());
+    const first = await outcomeOf(message());
+    const again = await outcomeOf(message());
     expect(again.map(({ record }) => ({ ...record, traceId: "" }))).toEqual(
       first.map(({ record }) => ({ ...record, traceId: "" })),
     );
@@ -149,22 +149,22 @@ describe("a message that comes again", () => {
   });
 
   it("from another connection is confirmed there", async () => {
-    const [first] = ofType(await after(message()), "message-stored");
-    const [again] = ofType(await after(message({ connectionId: "a2" })), "message-stored");
+    const [first] = ofType(await outcomeOf(message()), "message-stored");
+    const [again] = ofType(await outcomeOf(message({ connectionId: "a2" })), "message-stored");
     expect(again?.record.targetConnectionIds).toEqual(["a2"]);
     expect(again?.record.data).toEqual(first?.record.data);
   });
 
   it("is confirmed also after its sender has left the group", async () => {
-    const [first] = ofType(await after(message()), "message-stored");
+    const [first] = ofType(await outcomeOf(message()), "message-stored");
     await im.group.deleteMember({ callerId: ada, groupId: conversationId, userId: "me" });
-    const [again] = ofType(await after(message()), "message-stored");
+    const [again] = ofType(await outcomeOf(message()), "message-stored");
     expect(again?.record.data).toEqual(first?.record.data);
   });
 
   it("under another user's name is another message", async () => {
-    await after(message());
-    await after(message({ userId: bob, connectionId: "b1", gatewayId: "g2" }));
+    await outcomeOf(message());
+    await outcomeOf(message({ userId: bob, connectionId: "b1", gatewayId: "g2" }));
     const { messages } = await im.message.listMessages({ callerId: ada, conversationId });
     expect(messages.map(({ senderId }) => senderId)).toEqual([ada, bob]);
   });
@@ -218,7 +218,7 @@ describe("a message that is refused", () => {
     ["that is too large", { content: "ä".repeat(32 * 1024 + 1) }, "invalid_argument", "MESSAGE_TOO_LARGE"],
   ])("%s comes back to its connection as an error", async (_, part, code, reason) => {
     const record = message(part);
-    const records = await after(record);
+    const records = await outcomeOf(record);
     expect(records).toMatchObject([
       {
         gatewayId: "g1",
@@ -247,22 +247,22 @@ describe("a message that is refused", () => {
     ["type", { messageType: MessageType.IMAGE }],
     ["conversation", { conversationId: "another" }],
   ])("for its client_msg_id, which had another %s", async (_, part) => {
-    await after(message());
-    const [error] = await after(message(part));
+    await outcomeOf(message());
+    const [error] = await outcomeOf(message(part));
     expect(error?.record.data).toMatchObject({ code: "already_exists", reason: "CLIENT_MSG_ID_REUSED" });
   });
 
   it("can be sent again once it is allowed", async () => {
     const mallory = await im.person("Mallory");
     const record = message({ userId: mallory, connectionId: "m1" });
-    expect(ofType(await after(record), "error")).toHaveLength(1);
+    expect(ofType(await outcomeOf(record), "error")).toHaveLength(1);
     await im.group.createMembers({ callerId: ada, groupId: conversationId, userIds: [mallory] });
-    expect(ofType(await after(record), "message-stored")).toHaveLength(1);
+    expect(ofType(await outcomeOf(record), "message-stored")).toHaveLength(1);
   });
 
   it("has nobody to tell when it came over HTTP; then it is a log line without the content", async () => {
-    expect(await after(message({ conversationId: "none", connectionId: "" }))).toEqual([]);
-    expect(await after(message({ conversationId: "none", gatewayId: "" }))).toEqual([]);
+    expect(await outcomeOf(message({ conversationId: "none", connectionId: "" }))).toEqual([]);
+    expect(await outcomeOf(message({ conversationId: "none", gatewayId: "" }))).toEqual([]);
     const lines = im.logLines.filter(({ level }) => level === "info");
     expect(lines).toMatchObject([{ fields: { trace_id: "trace-123", conversation_id: "none" } }, {}]);
     expect(JSON.stringify(im.logLines)).not.toContain("Hello World!");
