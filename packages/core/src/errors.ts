@@ -42,6 +42,9 @@ export function failure(code: Code, reason: string, message: string, options: Fa
   return error;
 }
 
+/** What one error names at most: a request can have any number of bad fields. */
+export const maxViolations = 20;
+
 /** invalid_argument with one field violation each. */
 export function invalidFields(...violations: readonly FieldViolation[]): ConnectError {
   const message = violations

@@ -10,7 +10,7 @@ import {
 } from "@bufbuild/protobuf";
 import { isFieldError, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { base64Decode } from "@bufbuild/protobuf/wire";
-import { type FieldViolation, invalidFields } from "../errors.ts";
+import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { isJsonObject, type JsonTree, withoutBigints } from "./text.ts";
 
 /** Unknown fields are refused on REST and in `call`, ignored in frames and records. */
@@ -21,7 +21,6 @@ interface Reading {
   readonly violations: FieldViolation[];
 }
 
-const maxViolations = 20;
 const maxInteger = 2n ** 53n;
 const DECIMAL = /^-?(0|[1-9]\d*)$/;
 
@@ -258,8 +257,7 @@ function integerValue(json: JsonTree, min: bigint, max: bigint): bigint {
   let value: bigint;
   if (typeof json === "bigint") {
     value = json;
-  } else if (typeof json === "number" && Number.isSafeInteger(json)) {
-    // What is larger and no bigint has lost digits already: 9007199254740993.0
+  } else if (typeof json === "number" && Number.isInteger(json)) {
     value = BigInt(json);
   } else if (typeof json === "string" && DECIMAL.test(json) && json.length <= 20) {
     value = BigInt(json);

@@ -1,7 +1,7 @@
 // Path, query and body → request message.
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
-import { type FieldViolation, invalidFields } from "../errors.ts";
+import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { readMessage, readText } from "../json/read.ts";
 import { isJsonObject, type JsonTree } from "../json/text.ts";
 import { decodePathSegment, decodePathSegments, decodeQuery } from "./percent.ts";
@@ -31,7 +31,7 @@ export function bindRequest(
     }
   }
   if (violations.length > 0) {
-    throw invalidFields(...violations);
+    throw invalidFields(...violations.slice(0, maxViolations));
   }
   return message;
 }
@@ -86,6 +86,7 @@ function bindQuery(
     texts.push(decodeQuery(value.join("=")));
     values.set(name, texts);
   }
+  const paths = new Set<string>();
   const oneofs = new Set<string>();
   for (const [key, texts] of values) {
     const fields = route.body.kind === "all" ? undefined : resolveQuery(route.method.input, key);
@@ -98,9 +99,11 @@ function bindQuery(
     const overlaps = [...bound, ...(route.body.kind === "field" ? [route.body.field.name] : [])].some(
       (other) => other === path || other.startsWith(`${path}.`) || path.startsWith(`${other}.`),
     );
-    const oneof = leaf.oneof?.name;
+    const oneof = leaf.oneof && path.slice(0, -leaf.name.length) + leaf.oneof.name;
     if (overlaps) {
       violations.push({ field: key, description: "is given by the path or the body" });
+    } else if (paths.has(path)) {
+      violations.push({ field: key, description: "given twice" });
     } else if (oneof !== undefined && oneofs.has(oneof)) {
       violations.push({ field: key, description: `excludes another field of ${oneof}` });
     } else {
@@ -109,6 +112,7 @@ function bindQuery(
         violations.push({ field: key, description: problem });
       }
     }
+    paths.add(path);
     if (oneof !== undefined) {
       oneofs.add(oneof);
     }

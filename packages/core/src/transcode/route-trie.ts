@@ -57,6 +57,9 @@ export function createRouteTrie<R>(): RouteTrie<R> {
   };
 
   const match = (method: string, rawPath: string): Match<R> => {
+    if (!rawPath.startsWith("/")) {
+      return { kind: "none" };
+    }
     const segments = rawPath.slice(1).split("/");
     const last = segments.at(-1) ?? "";
     const colon = last.lastIndexOf(":");
