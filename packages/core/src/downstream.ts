@@ -37,7 +37,7 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
 }
 
 function encodeRecordFrame(record: DownstreamRecord, nowMs: number): Uint8Array {
-  const { type, clientMsgId } = record;
+  const { type, clientMsgId, data = {} } = record;
   if (type === "" || (type === "new-message" && record.data === undefined)) {
     const { messageId, conversationId, senderId, messageType, content, seqId } = record;
     const timestamp = record.timestamp * 1000n;
@@ -51,6 +51,7 @@ function encodeRecordFrame(record: DownstreamRecord, nowMs: number): Uint8Array 
     );
   }
   // An error about a message names it, also where the back end says so in the record only.
-  const data = type === "error" && clientMsgId !== "" ? { client_msg_id: clientMsgId, ...record.data } : record.data;
-  return encodeForeignFrame(type, data ?? {}, nowMs);
+  const named = Object.hasOwn(data, "client_msg_id") || Object.hasOwn(data, "clientMsgId");
+  const adds = type === "error" && clientMsgId !== "" && !named;
+  return encodeForeignFrame(type, adds ? { ...data, client_msg_id: clientMsgId } : data, nowMs);
 }

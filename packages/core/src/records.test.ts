@@ -141,7 +141,11 @@ describe("downstream", () => {
     expect(frameOf(read)).toMatchObject({ type: "message-read", data: read.data });
     const error = { target_connection_ids: ["d"], client_msg_id: "m", type: "error", data: { code: "not_found" } };
     expect(frameOf(error)).toMatchObject({ type: "error", data: { code: "not_found", client_msg_id: "m" } });
-    expect(frameOf({ ...error, data: { client_msg_id: "own" } })).toMatchObject({ data: { client_msg_id: "own" } });
+    for (const data of [{ client_msg_id: "own" }, { clientMsgId: "own" }]) {
+      expect(frameOf({ ...error, data })).toMatchObject({ data: { client_msg_id: "own" } });
+    }
+    expect(frameOf({ ...error, data: undefined })).toMatchObject({ data: { client_msg_id: "m" } });
+    expect(frameOf({ ...read, client_msg_id: "m" })).toMatchObject({ data: read.data });
   });
 
   test.each([
