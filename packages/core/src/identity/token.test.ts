@@ -65,6 +65,8 @@ describe("refused", () => {
       () => new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(secret)),
       "TOKEN_INVALID",
     ],
+    ["an exp beyond all time", () => sign({ ...claims, exp: 1e300 }), "TOKEN_INVALID"],
+    ["an exp in nanoseconds", () => sign({ ...claims, exp: nowMs * 1e6 }), "TOKEN_INVALID"],
     ["no exp", () => sign(withoutExp), "TOKEN_INVALID"],
     ["no sub", () => sign(withoutSub), "TOKEN_INVALID"],
     ["an empty sub", () => sign({ ...claims, sub: "" }), "TOKEN_INVALID"],

@@ -61,7 +61,9 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
         !types.has(normalizeType(protectedHeader.typ)) ||
         typeof sub !== "string" ||
         sub === "" ||
-        exp === undefined
+        exp === undefined ||
+        // A time that no frame can say: 1e300, or nanoseconds by mistake.
+        exp * 1000 > Number.MAX_SAFE_INTEGER
       ) {
         throw invalidToken();
       }
