@@ -61,8 +61,9 @@ function createMethod(desc: DescMethodUnary): Method {
   const refuse = (reason: string): Error =>
     failure(Code.Internal, "BAD_METHOD_OPTIONS", `${desc.parent.file.name}.proto: ${name}: ${reason}`);
   const { auth, target } = getOption(desc, options.method);
-  if (auth === options.Auth.UNSPECIFIED) {
-    throw refuse("has no option (im.options.v1.method).auth");
+  // Not only UNSPECIFIED: a value of a newer contract is not for users either.
+  if (auth !== options.Auth.PUBLIC && auth !== options.Auth.USER) {
+    throw refuse("has no option (im.options.v1.method).auth that is known here");
   }
   if (target === options.Target.UPSTREAM && desc.input.typeName !== SendMessageRequestSchema.typeName) {
     throw refuse(`target UPSTREAM takes a ${SendMessageRequestSchema.name}`);
