@@ -39,6 +39,27 @@ test("names of Object.prototype are no fields", () => {
   }
 });
 
+test("what people wrote is in no error, its causes included", () => {
+  for (const text of [
+    '{"content": a secret}',
+    '"a secret',
+    '{"content":"a secret",}',
+    "[a secret]",
+    '{"a secret":1,"a secret":2}',
+  ]) {
+    let thrown: unknown;
+    try {
+      parseJson(text);
+    } catch (error) {
+      thrown = error;
+    }
+    for (let error = thrown; error !== undefined; error = error instanceof Error ? error.cause : undefined) {
+      expect(error instanceof Error && error.message).not.toContain("secret");
+    }
+    expect(thrown).toBeDefined();
+  }
+});
+
 test("no more than 20 violations are told, however many there are", () => {
   const text = JSON.stringify(Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`k${index}`, 0])));
   const thrown = (() => {
