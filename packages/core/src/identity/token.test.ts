@@ -50,6 +50,10 @@ test("sub, exp and typ are enough where no issuer is configured", async () => {
   });
 });
 
+test("without a secret there is nothing to verify by", () => {
+  expect(() => createTokenVerifier({ secret: "", now: () => nowMs })).toThrow(ConnectError);
+});
+
 describe("refused", () => {
   test.each([
     ["expired", () => sign({ ...claims, exp: nowSeconds - 1 }), "TOKEN_EXPIRED"],

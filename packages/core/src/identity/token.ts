@@ -33,7 +33,11 @@ const maxTokenLength = 8 * 1024;
 // jose forgives padding and white space; a token here has one spelling only.
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
+/** @throws ConnectError invalid_argument without a secret */
 export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken {
+  if (options.secret === "") {
+    throw failure(Code.InvalidArgument, "JWT_SECRET_MISSING", "the secret of access tokens is empty");
+  }
   const { issuer, acceptedTypes = ["at+jwt"], now } = options;
   const types = new Set(acceptedTypes.map(normalizeType));
   // A CryptoKey, not bytes: jose refuses it for every other algorithm.
