@@ -283,9 +283,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
 
     open(socket, { identity }) {
-      const connection = connections.open(socket, identity);
-      if (lifecycle.t !== "running") {
-        // It began to leave while the token was verified.
+      const running = lifecycle.t === "running";
+      const connection = connections.open(socket, running ? identity : undefined);
+      if (!running) {
+        // It began to leave while the token was verified: nobody is told of a connection that never was.
         connections.close(connection, CloseCode.SERVICE_RESTART, "restart");
       }
       return {
