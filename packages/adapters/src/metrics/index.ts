@@ -1,0 +1,2 @@
+export { createGatewayMetrics, type GatewayMetrics, type GatewayMetricsOptions } from "./gateway-metrics.ts";
+export { type MetricsServer, type MetricsServerOptions, serveMetrics } from "./metrics-server.ts";
