@@ -14,6 +14,8 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  /** Where im-logic is scraped. */
+  readonly logicMetrics: string;
   /** As `--set` takes them: where Kafka and etcd are. */
   readonly settings: readonly string[];
 }
@@ -59,6 +61,7 @@ export async function startRealWorld(): Promise<RealWorld> {
     kafka,
     etcd,
     logic,
+    logicMetrics: `http://${http}/metrics`,
     settings: shared,
     gateways: [
       { http: `http://${a}`, ws: `ws://${a}/ws`, metrics: `http://${metricsA}/metrics` },
