@@ -132,7 +132,7 @@ function connect(gateway: Gateway, upgrade: Parameters<Gateway["open"]>[1]): Cli
     events,
     frames,
     closes,
-    send: (type, data = {}, messageId = "m") => events.text(JSON.stringify({ type, message_id: messageId, data })),
+    send: (type, data = {}, messageId = "m") => events.text(JSON.stringify({ type, message_id: messageId, data }), 0),
   };
 }
 
@@ -377,7 +377,7 @@ test("whatever a client sends, it is answered or closed, and nobody else notices
     fc.asyncProperty(fc.array(text, { maxLength: 10 }), fc.boolean(), async (texts, known) => {
       const client = await open(known ? "alice" : undefined);
       for (const each of texts) {
-        client.events.text(each);
+        client.events.text(each, each.length);
       }
       client.send("ping", {}, "last");
       await expect

@@ -15,7 +15,7 @@ export interface HttpOptions {
   /** Why the gateway is not ready; empty when it is. */
   readonly unready: () => readonly string[];
   readonly maxBodyBytes: number;
-  readonly observer: Observer | undefined;
+  readonly observer?: Observer | undefined;
 }
 
 export interface HttpBindings {
