@@ -24,6 +24,7 @@ import {
   downstreamRetentionMs,
   type GatewayOptions,
 } from "./options.ts";
+import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceOf } from "./trace.ts";
@@ -92,6 +93,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const hub = createHub();
   const counters = createCounters();
   const messages = countedProducer(producer, "upstream", counters);
+  const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
   const events = countedProducer(producer, "user_events", counters);
   const userEvents = createUserEvents({ producer: events, topic: topics.userEvents.name, gatewayId, epoch, log, now });
   const { defer } = options;
@@ -168,9 +170,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     options.observer?.published((performance.now() - startedMs) / 1000);
   };
 
-  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition.
+  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition; only poison is waited for.
 
-  const deliver = (records: readonly ConsumerRecord[]): void => {
+  const deliver = (records: readonly ConsumerRecord[]): void | Promise<void> => {
+    const buried: Promise<void>[] = [];
     counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
@@ -188,8 +191,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         const error = toConnectError(thrown);
         countFailure(counters, "downstream", reasonOf(error));
         log("warn", "downstream record skipped", { topic, partition, offset, reason: reasonOf(error), error });
+        buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
+    return buried.length === 0 ? undefined : Promise.all(buried).then(() => undefined);
   };
 
   // Calls: client → im-logic, over REST and over the socket.
@@ -259,7 +264,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       await consumer.run({
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
-        alsoCreate: [topics.upstream, topics.userEvents],
+        alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
         deliver,
         onReady: (ready) => {

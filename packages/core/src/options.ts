@@ -46,6 +46,8 @@ export interface GatewayTopics {
   readonly downstreamPrefix: string;
   /** Default: user-events, 6 partitions. */
   readonly userEvents: Topic;
+  /** Default: dead-letter, 1 partition. */
+  readonly deadLetter: Topic;
 }
 
 export interface WebSocketLimits {
@@ -73,6 +75,7 @@ export const defaultTopics: GatewayTopics = {
   upstream: { name: "upstream", partitions: 6 },
   downstreamPrefix: "downstream-",
   userEvents: { name: "user-events", partitions: 6 },
+  deadLetter: { name: "dead-letter", partitions: 1 },
 };
 
 export const defaultWebSocketLimits: WebSocketLimits = {

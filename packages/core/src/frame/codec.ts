@@ -82,11 +82,21 @@ export function encodeServerFrame(data: ServerFrameData, messageId: string, nowM
  * @throws ConnectError invalid_argument when the contract has no such frame, or the data does not fit it
  */
 export function encodeForeignFrame(type: string, data: JsonTree, nowMs: number): Uint8Array {
+  const desc = foreignFrame(type);
+  return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
+}
+
+/** @throws ConnectError invalid_argument when the contract has no such server frame */
+export function checkForeignFrame(type: string): void {
+  foreignFrame(type);
+}
+
+function foreignFrame(type: string): DescMessage {
   const desc = serverFrames.get(type)?.field.message;
   if (desc === undefined) {
     throw failure(Code.InvalidArgument, "UNKNOWN_FRAME_TYPE", `unknown frame type: ${shown(type)}`);
   }
-  return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
+  return desc;
 }
 
 /** The name of a frame on the wire. */
