@@ -3,6 +3,7 @@ export * from "./gateway-config.ts";
 export type { ConfigKey, ConfigSchema } from "./keys.ts";
 export * from "./load.ts";
 export * from "./logic-config.ts";
+export * from "./print.ts";
 export type {
   AppEnv,
   CoordinatorConfig,
