@@ -35,7 +35,7 @@ generate: $(modules) ## Generate code from the .proto files, and documents from 
 	@buf generate proto --template proto/buf.gen.yaml
 	@$(config_documents)
 
-config_documents = node --conditions=@im-gateway/source packages/adapters/src/config/write-documents.ts
+config_documents = node --conditions=@im-gateway/source packages/adapters/src/documents/write-documents.ts
 
 lint: $(modules) ## Check style, contract and import directions
 	@$(lint)

@@ -14,5 +14,5 @@ export type {
   TopicsConfig,
 } from "./shared-sections.ts";
 export type { ConfigProblem } from "./sources.ts";
-export { type Address, formatAddress } from "./values.ts";
+export { type Address, formatAddress, type Notation, toJson } from "./values.ts";
 export type { ConfigFile } from "./yaml-file.ts";

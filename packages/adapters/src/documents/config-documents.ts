@@ -1,11 +1,9 @@
 // What is generated from the schemas and committed: the reference and the JSON Schemas for editors.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { gatewayConfig } from "./gateway-config.ts";
+import { type ConfigKey, gatewayConfig, logicConfig } from "../config/index.ts";
 import { configJsonSchema } from "./json-schema.ts";
-import type { ConfigKey } from "./keys.ts";
-import { logicConfig } from "./logic-config.ts";
-import { referenceTable } from "./reference.ts";
+import { referenceTable } from "./reference-table.ts";
 
 /** Each document by its path in the repository. */
 export function configDocuments(): ReadonlyMap<string, string> {

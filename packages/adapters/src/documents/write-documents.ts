@@ -1,7 +1,7 @@
 // Writes what is generated from the schemas; with --check fails instead, with a line a file, when the committed files are not that.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { configDocuments, staleConfigDocuments } from "./documents.ts";
+import { configDocuments, staleConfigDocuments } from "./config-documents.ts";
 
 const root = join(import.meta.dirname, "../../../..");
 

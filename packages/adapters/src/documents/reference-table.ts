@@ -1,6 +1,5 @@
 // docs/configuration.md: every key of a program in a table.
-import type { ConfigKey } from "./keys.ts";
-import { toJson } from "./values.ts";
+import { type ConfigKey, toJson } from "../config/index.ts";
 
 const columns = ["key", "default", "environment", "what it is"];
 

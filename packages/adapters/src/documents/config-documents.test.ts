@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { configDocuments, staleConfigDocuments } from "./documents.ts";
-import { type ConfigSchema, gatewayConfig, loadConfig, logicConfig, readConfigFile } from "./index.ts";
+import { type ConfigSchema, gatewayConfig, loadConfig, logicConfig, readConfigFile } from "../config/index.ts";
+import { configDocuments, staleConfigDocuments } from "./config-documents.ts";
 import { configJsonSchema } from "./json-schema.ts";
 
 const root = join(import.meta.dirname, "../../../..");

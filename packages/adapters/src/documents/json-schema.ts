@@ -1,6 +1,5 @@
 // A JSON Schema of a program's configuration file, by which editors complete and check it.
-import type { ConfigKey } from "./keys.ts";
-import { toJson } from "./values.ts";
+import { type ConfigKey, toJson } from "../config/index.ts";
 
 interface SectionSchema {
   /** A section may stand there with nothing in it. */
