@@ -106,7 +106,12 @@ describe("im-gateway", () => {
     const address = await freeAddress();
     const first = launch("first", "im-gateway", [`server.http_addr=${address}`]);
     await first.waitForLine(/"message":"listening"/, 20_000);
-    const second = await run("im-gateway", ["--set", `server.http_addr=${address}`]);
+    const second = await run("im-gateway", [
+      "--set",
+      `server.http_addr=${address}`,
+      "--set",
+      "metrics.addr=127.0.0.1:0",
+    ]);
     expect(second.code).toBe(1);
     expect(second.output).toContain(address.split(":")[1]);
     expect((await first.stop()).code).toBe(0);

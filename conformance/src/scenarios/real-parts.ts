@@ -182,6 +182,21 @@ export function realPartScenarios(world: () => RealWorld): void {
       }
     });
 
+    test("im-logic counts what it stored", async () => {
+      const stored = async (): Promise<number> => {
+        const text = await (await fetch(world().logicMetrics)).text();
+        return Number(/^im_logic_stored_messages_total (\d+)$/m.exec(text)?.[1]);
+      };
+      const [alice, bob] = [await register(a(), "alice"), await register(b(), "bob")];
+      const conversationId = await direct(a(), alice, bob);
+      const socket = await connect(a(), alice);
+      const before = await stored();
+      await socket.say(conversationId, "one more");
+      await socket.next("message-stored");
+      expect((await stored()) - before).toBe(1);
+      await socket.close();
+    });
+
     test("gateways and im-logic are in etcd, as the contract writes them", async () => {
       for (const [name, id] of [
         ["im-gateway", "gateway-a"],

@@ -65,7 +65,8 @@ export function launch(name: string, command: string, set: readonly string[], co
   return start(name, command, [
     "serve",
     ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
-    ...set.flatMap((assignment) => ["--set", assignment]),
+    // Its default port is one for the machine, not for a test.
+    ...[...(command === "im-gateway" ? ["metrics.addr=127.0.0.1:0"] : []), ...set].flatMap((one) => ["--set", one]),
   ]);
 }
 

@@ -54,6 +54,11 @@ export class Connection {
     return this.#state.t === "open" ? this.#state.identity : undefined;
   }
 
+  /** What waits for a slow reader. */
+  get bufferedBytes(): number {
+    return this.#outboxBytes + this.#socket.bufferedBytes;
+  }
+
   /** From now on texts are held, until `authenticated`. */
   verifying(): void {
     if (this.#state.t !== "closed") {

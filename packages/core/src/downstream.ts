@@ -8,6 +8,8 @@ import { decodeRecord } from "./record/codec.ts";
 
 export interface Delivery {
   readonly recipients: Recipients;
+  /** Of the frame. */
+  readonly type: string;
   /** The frame's bytes, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
   encode(nowMs: number): Uint8Array;
 }
@@ -32,6 +34,7 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
       excludedConnectionIds: excludeConnectionIds,
       broadcast,
     },
+    type: record.type === "" ? "new-message" : record.type,
     encode: (nowMs) => encodeRecordFrame(record, nowMs),
   };
 }

@@ -129,7 +129,7 @@ async function start(
     return Object.assign(recorded, {
       events,
       send(type: string, data: object = {}, messageId = "m1") {
-        events.text(JSON.stringify({ type, message_id: messageId, data, timestamp: 1 }));
+        events.text(JSON.stringify({ type, message_id: messageId, data, timestamp: 1 }), 1);
       },
     });
   };
@@ -358,7 +358,7 @@ describe("frames", () => {
     const { open } = await start();
     const [text, binary] = [await open(await as("alice")), await open(await as("alice"))];
     for (let n = 0; n < 11; n++) {
-      text.events.text("{");
+      text.events.text("{", 1);
     }
     expect(text.closes).toEqual([4500]);
     expect(typesOf(text).filter((type) => type === "error")).toHaveLength(10);

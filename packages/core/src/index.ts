@@ -1,4 +1,5 @@
 export type * from "./adapters.ts";
+export type { Counters, TopicRole } from "./counters.ts";
 export * from "./errors.ts";
 export { createGateway, type Gateway, type Upgrade } from "./gateway.ts";
 export type { Identity } from "./identity/token.ts";

@@ -2,6 +2,7 @@
 import { aborted, advertisedAddress, logFormat, runProgram, whenReady } from "@im-gateway/adapters/command";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
+import { createGatewayMetrics, serveMetrics } from "@im-gateway/adapters/metrics";
 import { createGateway } from "@im-gateway/core";
 import manifest from "../package.json" with { type: "json" };
 import { createParts } from "./parts.ts";
@@ -27,6 +28,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
   });
   const log = logger.module("server");
   const parts = createParts(config, logger);
+  const metrics = createGatewayMetrics({ version, runtime: `node ${process.versions.node}` });
   const gateway = createGateway({
     gatewayId,
     version,
@@ -44,6 +46,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     websocket,
     maxBodyBytes: server.maxBodyBytes,
     unready: parts.unready,
+    observer: metrics.observer,
     defer: setImmediate,
   });
   const listening = await serveGateway({
@@ -56,11 +59,17 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     readTimeoutMs: server.readTimeoutMs,
     writeTimeoutMs: server.writeTimeoutMs,
   });
+  const scraped = await serveMetrics({
+    render: () => metrics.render(gateway),
+    contentType: metrics.contentType,
+    addr: config.metrics.addr,
+    log: logger.module("metrics"),
+  });
   try {
     await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
     const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
     if (await whenReady(gateway.unready, stop, log)) {
-      log("info", "listening", { http_addr: formatAddress(listening) });
+      log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
         process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts));
       }
@@ -73,6 +82,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     await gateway.drain(deadline);
     await parts.close();
     await closed;
+    await scraped.close();
     log("info", "ended");
   }
 }

@@ -159,7 +159,7 @@ export function mediaTypes(): Form<readonly string[]> {
   return many({
     wants: "a media type without its application/, such as at+jwt",
     read: (given) => (mediaTypePattern.test(given) ? given : undefined),
-    json: { type: "string", pattern: mediaTypePattern.source },
+    json: { type: anyScalar, pattern: mediaTypePattern.source },
   });
 }
 

@@ -26,6 +26,7 @@ interface FrameType {
 const clientFrames = frameTypes(ClientFrameSchema);
 const serverFrames = frameTypes(ServerFrameSchema);
 const serverFramesByCase = new Map([...serverFrames.values()].map((type) => [type.field.localName, type]));
+const clientFrameNames = new Map([...clientFrames].map(([name, { field }]) => [field.localName, name]));
 const encoder = new TextEncoder();
 
 /** Never throws. Unknown fields are ignored. */
@@ -86,6 +87,16 @@ export function encodeForeignFrame(type: string, data: JsonTree, nowMs: number):
     throw failure(Code.InvalidArgument, "UNKNOWN_FRAME_TYPE", `unknown frame type: ${shown(type)}`);
   }
   return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
+}
+
+/** The name of a frame on the wire. */
+export function serverFrameType(data: ServerFrameData): string {
+  const type = data.case === undefined ? undefined : serverFramesByCase.get(data.case);
+  return type === undefined ? "" : typeName(type.field);
+}
+
+export function clientFrameType({ data }: ClientFrame): string {
+  return data.case === undefined ? "" : (clientFrameNames.get(data.case) ?? "");
 }
 
 /** The data of an `error` frame. */
