@@ -6,6 +6,7 @@ import {
   advertisedAddress,
   createBus,
   createRegistry,
+  logFormat,
   runProgram,
   sharedTopics,
   whenReady,
@@ -36,7 +37,11 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
   const { jwt, dataDir } = config;
   const id = `im-logic-${hostname()}-${randomBytes(4).toString("hex")}`;
   const instance = randomUUID();
-  const logger = createLogger({ level: config.log.level, fields: { logic_id: id } });
+  const logger = createLogger({
+    level: config.log.level,
+    format: logFormat(config, process.stdout.isTTY),
+    fields: { logic_id: id },
+  });
   const log = logger.module("server");
   const { producer, consumer } = createBus(config.kafka, logger.module("kafka"))(id);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));

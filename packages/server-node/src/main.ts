@@ -1,5 +1,5 @@
 // The `im-gateway` command on Node: configuration → parts → gateway → open port, and back again on SIGTERM.
-import { aborted, advertisedAddress, runProgram, whenReady } from "@im-gateway/adapters/command";
+import { aborted, advertisedAddress, logFormat, runProgram, whenReady } from "@im-gateway/adapters/command";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
 import { createGatewayMetrics, serveMetrics } from "@im-gateway/adapters/metrics";
@@ -21,7 +21,11 @@ await runProgram({
 
 async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
   const { gatewayId, server, websocket, jwt } = config;
-  const logger = createLogger({ level: config.log.level, fields: { gateway_id: gatewayId } });
+  const logger = createLogger({
+    level: config.log.level,
+    format: logFormat(config, process.stdout.isTTY),
+    fields: { gateway_id: gatewayId },
+  });
   const log = logger.module("server");
   const parts = createParts(config, logger);
   const metrics = createGatewayMetrics({ version, runtime: `node ${process.versions.node}` });
