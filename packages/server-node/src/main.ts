@@ -71,7 +71,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     if (await whenReady(gateway.unready, stop, log)) {
       log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
-        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts));
+        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, config.dataDir));
       }
       await aborted(stop);
     }
