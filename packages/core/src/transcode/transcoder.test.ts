@@ -164,6 +164,14 @@ describe("refused with 400", () => {
   });
 });
 
+test("a body that is no UTF-8 is refused, also inside a text", async () => {
+  const body = Uint8Array.from('{"username":"\u00e9"}', (char) => char.charCodeAt(0));
+  const path = "/api/v1/auth/login";
+  const response = await transcoder.handle({ method: "POST", path, headers: new Headers(), body });
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ details: [{ reason: "MALFORMED_JSON" }] });
+});
+
 describe("statuses", () => {
   test.each([
     ["no route", "GET", "nowhere", {}, 404, "NO_ROUTE"],
