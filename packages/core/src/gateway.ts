@@ -358,11 +358,14 @@ export function createGateway(options: GatewayOptions): Gateway {
         connections.closeAll({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
       }
       await userEvents.settled(signal);
-      await producer.close();
-      stop.abort();
-      if (before.t === "running" || before.t === "evicted") {
-        await before.consumed;
-        await before.registration.release();
+      try {
+        await producer.close();
+      } finally {
+        stop.abort();
+        if (before.t === "running" || before.t === "evicted") {
+          await before.consumed;
+          await before.registration.release();
+        }
       }
     },
   };

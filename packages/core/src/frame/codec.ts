@@ -151,10 +151,14 @@ function envelopeText(envelope: { [key: string]: JsonTree }, ...names: readonly 
   if (name === undefined || value === undefined || value === null) {
     return undefined;
   }
-  if (typeof value !== "string") {
-    throw invalidFields({ field: name, description: "must be a string" });
+  if (typeof value === "string") {
+    return value;
   }
-  return value;
+  // As everywhere an id may come as a number.
+  if (name !== "type" && (typeof value === "bigint" || Number.isSafeInteger(value))) {
+    return String(value);
+  }
+  throw invalidFields({ field: name, description: "must be a string" });
 }
 
 /** A client's own word in our answer, bounded. */
