@@ -110,7 +110,7 @@ describe("tools/check-machine.sh", () => {
   };
   beforeEach(() => cpSync(join(repository, "tools/check-machine.sh"), join(root, "check-machine.sh")));
 
-  it.each(["run", "test"])("is silent when nothing lacks for make %s", async (purpose) => {
+  it.each(["run", "test", "dev"])("is silent when nothing lacks for make %s", async (purpose) => {
     expect(await run("check-machine.sh", [purpose], { PATH: programs(all) })).toEqual({ code: 0, output: [] });
   });
 
@@ -127,6 +127,13 @@ describe("tools/check-machine.sh", () => {
       "  - pip of Python 3",
       "  - ps",
     ]);
+  });
+
+  it("asks for no Kafka of its own for make dev where a Docker engine answers", async () => {
+    const { code, output } = await run("check-machine.sh", ["dev"], {
+      PATH: programs({ node: "echo v20.0.0", npm: "", git: "", docker: "" }),
+    });
+    expect({ code, output }).toEqual({ code: 0, output: [] });
   });
 
   it("asks for less when only running", async () => {
