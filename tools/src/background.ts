@@ -25,9 +25,7 @@ export function createBackground(folder: string, name: string): Background {
   const pid = (): number | undefined => {
     if (!existsSync(pidFile)) return undefined;
     const written = Number(readFileSync(pidFile, "utf8"));
-    const commandLine = spawnSync("ps", ["-ww", "-o", "args=", "-p", String(written)], { encoding: "utf8" });
-    if (commandLine.error !== undefined) throw commandLine.error;
-    return commandLine.stdout.includes(folder) ? written : undefined;
+    return ps(written, "args").includes(folder) ? written : undefined;
   };
   return {
     name,
@@ -46,7 +44,7 @@ export function createBackground(folder: string, name: string): Background {
       const running = pid();
       if (running !== undefined) {
         const gone = (timeoutMs: number) =>
-          waitFor(() => pid() === undefined, {
+          waitFor(() => isGone(running), {
             timeoutMs,
             what: `${name} (process ${running}) to end`,
             intervalMs: 100,
@@ -60,4 +58,16 @@ export function createBackground(folder: string, name: string): Background {
       rmSync(pidFile, { force: true });
     },
   };
+}
+
+/** Whether the process has ended and let go of its ports. One that nobody reaps, as in a container without an init, counts. */
+export function isGone(pid: number): boolean {
+  return /^(Z|$)/.test(ps(pid, "stat"));
+}
+
+/** Empty when there is no such process. */
+function ps(pid: number, column: "args" | "stat"): string {
+  const { stdout, error } = spawnSync("ps", ["-ww", "-o", `${column}=`, "-p", String(pid)], { encoding: "utf8" });
+  if (error !== undefined) throw error;
+  return stdout.trim();
 }
