@@ -16,7 +16,7 @@ export type FrameType = "connected" | "new-message" | "message-ack";
 
 export interface Clients {
   readonly size: number;
-  /** One frame, masked, as `textFrame` makes them. */
+  /** One frame, masked, as `numberedFrames` makes them. */
   send(client: number, frame: Buffer): void;
   /**
    * Resolves when so many frames of the type have come since the call, to all clients together. Rejects when any other frame comes, a
@@ -207,14 +207,13 @@ function payloadSize(header: Uint8Array): number {
   return length < 126 ? length : length === 126 ? view.getUint16(2) : Number(view.getBigUint64(2));
 }
 
-/** A client's text frame with the number's digits at the end of the payload's run of zeros `slot`; masked, as RFC 6455 §5.3 wants it. */
-export type NumberedFrame = (number: number) => Buffer;
-
 /**
- * Makes frames that differ only in a number: masking each anew would cost more than all else here.
- * @param text has `slot`, a run of zeros, once
+ * Makes a client's text frames that differ only in a number, masked as RFC 6455 §5.3 wants it: to mask each anew would cost more than all else
+ * here.
+ * @param text between 126 and 65,535 bytes
+ * @param slot is in the text once and ends in zeros, which the number replaces from the right
  */
-export function numberedFrames(text: string, slot: string): NumberedFrame {
+export function numberedFrames(text: string, slot: string): (number: number) => Buffer {
   const payload = Buffer.from(text);
   const mask = randomBytes(4);
   const header = Buffer.alloc(8);

@@ -30,6 +30,9 @@ export interface Work {
   close(): Promise<void>;
 }
 
+/** Of a message. */
+const content = "x".repeat(40);
+
 export const scenarios: readonly Scenario[] = [
   downstream({
     name: "users",
@@ -53,7 +56,12 @@ export const scenarios: readonly Scenario[] = [
 ];
 
 export function userId(client: number): string {
-  return `user-${String(client).padStart(20, "0")}`;
+  return uuid("aaaa", client);
+}
+
+/** As long as the ids that im-logic makes, and as dense in digits. */
+function uuid(kind: string, index: number): string {
+  return `5b1e7c3d-${kind}-4f6a-9c2e-${String(index).padStart(12, "0")}`;
 }
 
 interface DownstreamOptions extends Pick<Scenario, "name" | "title" | "goal" | "clients"> {
@@ -62,18 +70,17 @@ interface DownstreamOptions extends Pick<Scenario, "name" | "title" | "goal" | "
   readonly usersPerRecord: number;
 }
 
-const content = "x".repeat(60);
-
 function downstream({ warmUpRecords, records, usersPerRecord, ...scenario }: DownstreamOptions): Scenario {
   const userIds = Array.from({ length: scenario.clients }, (_, client) => userId(client));
 
+  // One user after the other: the longest way until the same one has its turn again, so the least to gather.
   function record(index: number): Message {
     const [user, ...others] = Array.from({ length: usersPerRecord }, (_, n) => userIds[(index + n) % userIds.length]);
-    const conversation = `conversation-${index % scenario.clients}`;
+    const conversation = uuid("cccc", index % scenario.clients);
     const value = JSON.stringify({
       trace_id: "0af7651916cd43dd8448eb211c80319c",
       ...(others.length === 0 ? { target_user_id: user } : { target_user_ids: [user, ...others] }),
-      message_id: `message-${String(index).padStart(18, "0")}`,
+      message_id: uuid("dddd", index),
       conversation_id: conversation,
       sender_id: userId(0),
       message_type: 1,
@@ -117,15 +124,15 @@ interface UpstreamOptions extends Pick<Scenario, "clients" | "warmUpUnits" | "un
 }
 
 function upstream({ inFlight, ...scenario }: UpstreamOptions): Scenario {
-  const slot = "0".repeat(26);
+  const clientMsgId = uuid("eeee", 0);
   const frames = Array.from({ length: scenario.clients }, (_, client) => {
     const data = {
-      conversation_id: `conversation-${client}`,
+      conversation_id: uuid("cccc", client),
       message_type: 1,
-      content: "x".repeat(100),
-      client_msg_id: slot,
+      content,
+      client_msg_id: clientMsgId,
     };
-    return numberedFrames(JSON.stringify({ type: "send-message", message_id: "1", data }), slot);
+    return numberedFrames(JSON.stringify({ type: "send-message", message_id: "1", data }), clientMsgId);
   });
 
   return {
