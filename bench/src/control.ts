@@ -120,3 +120,5 @@ server.on("connection", async (socket, request) => {
   socket.send(JSON.stringify({ type: "connected" }));
 });
 server.on("listening", () => console.log(`listening ${(server.address() as AddressInfo).port}`));
+// A profile is written only by a process that ends by itself.
+process.once("SIGTERM", () => process.exit());

@@ -15,7 +15,7 @@ const usage = `make bench ARGS="…": CPU time a unit of work of bin/im-gateway,
   --runs N        pairs of runs a scenario (default 3)
   --only NAME     one scenario: ${scenarios.map(({ name }) => name).join(", ")}
   --json FILE     write the results and all samples there as well
-  --profile       one more run of the gateway a scenario, and the functions that cost most
+  --profile       one more run of both a scenario, and the functions that cost most
 `;
 
 async function main(): Promise<void> {
@@ -41,7 +41,10 @@ async function main(): Promise<void> {
     const measured: Result[] = [];
     for (const scenario of chosen) measured.push(summarize(scenario, await compare(scenario, runs, options)));
     const described: string[] = [];
-    if (values.profile) for (const scenario of chosen) described.push(await profileOf(scenario, options));
+    for (const scenario of values.profile ? chosen : []) {
+      for (const server of ["im-gateway", "control"] as const)
+        described.push(await profileOf(server, scenario, options));
+    }
     return { results: measured, profiles: described };
   });
   console.log(formatTable(results));
@@ -86,11 +89,12 @@ async function compare(scenario: Scenario, runs: number, options: MeasureOptions
   return pairs;
 }
 
-async function profileOf(scenario: Scenario, options: MeasureOptions): Promise<string> {
+async function profileOf(server: ServerName, scenario: Scenario, options: MeasureOptions): Promise<string> {
   const profileFolder = mkdtempSync(join(tmpdir(), "im-gateway-profile-"));
   try {
-    const { windowUs } = await measure("im-gateway", scenario, { ...options, profileFolder });
-    return `${scenario.title}: im-gateway's own time\n${describeProfile(profileFolder, windowUs)}`;
+    const { windowUs } = await measure(server, scenario, { ...options, profileFolder });
+    const title = `${scenario.title}: ${server}, µs a ${scenario.unit} by package and by function`;
+    return `${title}\n${describeProfile(profileFolder, windowUs, scenario.units)}`;
   } finally {
     rmSync(profileFolder, { recursive: true, force: true });
   }

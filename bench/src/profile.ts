@@ -19,15 +19,23 @@ const idle: readonly string[] = ["(idle)", "(root)"];
 const shownFunctions = 20;
 const shownPlaces = 8;
 
-/** The functions and the packages in which most time was spent themselves, callees not included, within the window; a line each. */
-export function describeProfile(folder: string, [fromUs, toUs]: readonly [number, number]): string {
+/**
+ * The packages and the functions in which most time was spent themselves, callees not included: a line each, with the microseconds of a unit. The
+ * main thread's only.
+ * @param window when the measured work was done, by the machine's monotonic clock
+ */
+export function describeProfile(
+  folder: string,
+  window: readonly [fromUs: number, toUs: number],
+  units: number,
+): string {
+  const [fromUs, toUs] = window;
   const name = readdirSync(folder).find((file) => file.endsWith(".cpuprofile"));
   if (name === undefined) throw new Error(`no profile in ${folder}`);
   const profile: CpuProfile = JSON.parse(readFileSync(join(folder, name), "utf8"));
   const nodes = new Map(profile.nodes.map((node) => [node.id, node.callFrame]));
   const functions = new Map<string, number>();
   const places = new Map<string, number>();
-  let busyUs = 0;
   let atUs = profile.startTime;
   for (const [index, id] of profile.samples.entries()) {
     atUs += profile.timeDeltas[index] ?? 0;
@@ -36,7 +44,6 @@ export function describeProfile(folder: string, [fromUs, toUs]: readonly [number
     // A sample stands for the time until the next one.
     const us = Math.max(profile.timeDeltas[index + 1] ?? 0, 0);
     const file = shortFile(frame.url);
-    busyUs += us;
     add(
       functions,
       `${frame.functionName || "(anonymous)"}  ${file}${file === "" ? "" : `:${frame.lineNumber + 1}`}`,
@@ -44,18 +51,18 @@ export function describeProfile(folder: string, [fromUs, toUs]: readonly [number
     );
     add(places, file === "" ? frame.functionName : placeOf(file), us);
   }
-  return [...top(places, shownPlaces, busyUs), "", ...top(functions, shownFunctions, busyUs)].join("\n");
+  return [...top(places, shownPlaces, units), "", ...top(functions, shownFunctions, units)].join("\n");
 }
 
 function add(sums: Map<string, number>, key: string, us: number): void {
   sums.set(key, (sums.get(key) ?? 0) + us);
 }
 
-function top(sums: ReadonlyMap<string, number>, count: number, busyUs: number): string[] {
+function top(sums: ReadonlyMap<string, number>, count: number, units: number): string[] {
   return [...sums]
     .sort(([, a], [, b]) => b - a)
     .slice(0, count)
-    .map(([key, us]) => `${((us / busyUs) * 100).toFixed(1).padStart(6)} %  ${key}`);
+    .map(([key, us]) => `${(us / units).toFixed(2).padStart(8)}  ${key.trimEnd()}`);
 }
 
 /** From the package on, or from the repository on. */

@@ -60,7 +60,7 @@ async function startGateway({ brokers, secret, id, profileFolder }: ServerOption
   return listening(part, /"message":"listening".*"http_addr":"127\.0\.0\.1:(\d+)"/);
 }
 
-function startControl({ brokers, secret, id }: ServerOptions): Promise<Server> {
+function startControl({ brokers, secret, id, profileFolder }: ServerOptions): Promise<Server> {
   const options: ControlOptions = {
     brokers,
     secret,
@@ -76,7 +76,7 @@ function startControl({ brokers, secret, id }: ServerOptions): Promise<Server> {
       join(import.meta.dirname, "control.ts"),
       JSON.stringify(options),
     ],
-    env: { NODE_OPTIONS: undefined },
+    env: { NODE_OPTIONS: profiling(profileFolder) },
   });
   return listening(part, /^listening (\d+)$/);
 }
