@@ -28,6 +28,7 @@ test: check-machine-test $(modules) ## Check, build and test everything, on a re
 	@exec vitest run $(TESTS)
 
 bench: check-machine-test build ## Measure the CPU time of the gateway against a plain server's; ARGS="--runs 5", ARGS=--help
+	@node tools/src/install-parts.ts
 	@exec node --disable-warning=TimeoutNegativeWarning bench/src/main.ts $(ARGS)
 
 build: $(modules) ## Compile what changed
