@@ -73,7 +73,7 @@ async function compare(scenario: Scenario, runs: number, options: MeasureOptions
   const pairs: Pair[] = [];
   const run = async (server: ServerName): Promise<Sample> => {
     const sample = await measure(server, scenario, options);
-    const cost = `${sample.cpuUs.toFixed(1)} µs a ${scenario.unit}, the clients ${sample.generatorCpuUs.toFixed(1)} µs`;
+    const cost = `${sample.cpuUs.toFixed(1)} µs per ${scenario.unit}, the clients ${sample.generatorCpuUs.toFixed(1)} µs`;
     process.stderr.write(`${scenario.name}, ${server}: ${cost}, ${sample.bytesPerUnit.toFixed(0)} bytes\n`);
     return sample;
   };
@@ -93,11 +93,16 @@ async function profileOf(server: ServerName, scenario: Scenario, options: Measur
   const profileFolder = mkdtempSync(join(tmpdir(), "im-gateway-profile-"));
   try {
     const { windowUs } = await measure(server, scenario, { ...options, profileFolder });
-    const title = `${scenario.title}: ${server}, µs a ${scenario.unit} by package and by function`;
+    const title = `${scenario.title}: ${server}, µs per ${scenario.unit}, by package and by function`;
     return `${title}\n${describeProfile(profileFolder, windowUs, scenario.units)}`;
   } finally {
     rmSync(profileFolder, { recursive: true, force: true });
   }
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`make bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

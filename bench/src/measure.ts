@@ -28,7 +28,7 @@ export interface MeasureOptions {
 }
 
 const receiveTimeoutMs = 60_000;
-/** Nobody's ping comes in the middle, and the garbage of connecting is mostly gone. */
+/** For what the warm-up leaves to do: its last commit, its acks' writes. */
 const settleMs = 200;
 
 export async function measure(server: ServerName, scenario: Scenario, options: MeasureOptions): Promise<Sample> {

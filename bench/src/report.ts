@@ -59,7 +59,7 @@ export function formatTable(results: readonly Result[]): string {
   const rows = [
     ["CPU µs of the server, median (min–max)", "im-gateway", "ws + kafkajs", "ratio", "goal", ""],
     ...results.map(({ title, unit, gatewayCpuUs, controlCpuUs, ratio, goal, met }) => [
-      `${title}: a ${unit}`,
+      `${title}: per ${unit}`,
       formatSpread(gatewayCpuUs, 1),
       formatSpread(controlCpuUs, 1),
       formatSpread(ratio, 2),
