@@ -22,6 +22,7 @@ run: check-machine-run build ## Build what changed and start the gateway with ev
 test: check-machine-test $(modules) ## Check, build and test everything, on a real Kafka and a real etcd; TESTS="path …" for some files only
 	@node tools/src/install-parts.ts
 	@node tools/src/check-generated.ts
+	@$(config_documents) --check
 	@$(lint)
 	@tsc -b
 	@tsc -p tsconfig.test.json
@@ -34,8 +35,11 @@ bench: check-machine-test build ## Measure the CPU time of the gateway against a
 build: $(modules) ## Compile what changed
 	@tsc -b
 
-generate: $(modules) ## Generate code from the .proto files
+generate: $(modules) ## Generate code from the .proto files, and documents from the configuration's schema
 	@buf generate proto --template proto/buf.gen.yaml
+	@$(config_documents)
+
+config_documents = node --conditions=@im-gateway/source packages/adapters/src/documents/write-documents.ts
 
 lint: $(modules) ## Check style, contract and import directions
 	@$(lint)

@@ -1,7 +1,22 @@
 // Both commands from their arguments to their exit codes.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { waitFor } from "@im-gateway/tools/process";
-import { describe, expect, test } from "vitest";
-import { freeAddress, launch, run } from "./worlds/program.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freeAddress, launch, run, stdoutOf } from "./worlds/program.ts";
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "im-command-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function configFile(name: string, text: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
 
 describe.each(["im-gateway", "im-logic"])("%s", (command) => {
   test("--help and --version end with 0 and print to stdout", async () => {
@@ -26,12 +41,77 @@ describe.each(["im-gateway", "im-logic"])("%s", (command) => {
   });
 });
 
+describe.each([
+  ["im-gateway", "config.yaml"],
+  ["im-logic", "im-logic.yaml"],
+])("the configuration of %s", (command, committed) => {
+  const committedFile = join(import.meta.dirname, "../../configs", committed);
+  const wrong = "kafka:\n  borkers: [localhost:9092]\ncoordinator:\n  endpoints: [e:1]\n  lease_ttl: 1s\n";
+
+  test("check-config says on stdout that it is good", async () => {
+    const good = ["The configuration is good."];
+    expect(await stdoutOf(command, ["check-config", "--config", committedFile])).toEqual(good);
+    expect(await run(command, ["check-config"])).toEqual({ code: 0, output: good.join("\n") });
+  });
+
+  test.each(["check-config", "print-config", "serve"])(
+    "%s lists every mistake on stderr, and exits with 2",
+    async (word) => {
+      const path = configFile("wrong.yaml", wrong);
+      const args = [word, "--config", path, "--set", "log.level=loud"];
+      expect(await run(command, args)).toEqual({
+        code: 2,
+        output: [
+          `${command}: The configuration cannot be used. Correct this and start again:`,
+          `  ${path}:2:3: kafka.borkers: not a key of the configuration; did you mean kafka.brokers?`,
+          `  ${path}:5:14: coordinator.lease_ttl: "1s" is not a duration from 2s to 24h: write a number with its unit (ms, s, m, h), such as 30s`,
+          '  --set log.level: "loud" is not one of debug, info, warn, error',
+        ].join("\n"),
+      });
+      expect(await stdoutOf(command, args)).toEqual([]);
+    },
+  );
+
+  test("print-config shows on stdout each value with its source, and no secret", async () => {
+    const path = configFile("good.yaml", "jwt:\n  secret: canary\nkafka:\n  brokers: ['a:1', 'b:2']\n");
+    const args = ["print-config", "--config", path, "--set", "log.level=warn"];
+    const lines = await stdoutOf(command, args);
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        'app_env = "development"  # default',
+        `jwt.secret = "***"  # ${path}:2`,
+        `kafka.brokers = ["a:1","b:2"]  # ${path}:4`,
+        "kafka.partitions = 6  # default",
+        'log.level = "warn"  # --set',
+        "coordinator.endpoints = null  # default",
+      ]),
+    );
+    expect(lines.join("\n")).not.toContain("canary");
+    expect((await run(command, args)).code).toBe(0);
+  });
+});
+
 describe("im-gateway", () => {
+  test("log.format: lines for people, and JSON where nobody reads along", async () => {
+    const set = ["server.http_addr=127.0.0.1:0"];
+    const people = launch("people", "im-gateway", [...set, "log.format=pretty"]);
+    await people.waitForLine(/ INFO {2}server: listening .*http_addr="127\.0\.0\.1:\d+"/, 20_000);
+    expect((await people.stop()).code).toBe(0);
+    const programs = launch("programs", "im-gateway", set);
+    await programs.waitForLine(/^\{"level":"info","module":"server","message":"listening"/, 20_000);
+    expect((await programs.stop()).code).toBe(0);
+  });
+
   test("a port that is taken: exit 1 and the port", async () => {
     const address = await freeAddress();
     const first = launch("first", "im-gateway", [`server.http_addr=${address}`]);
     await first.waitForLine(/"message":"listening"/, 20_000);
-    const second = await run("im-gateway", ["--set", `server.http_addr=${address}`]);
+    const second = await run("im-gateway", [
+      "--set",
+      `server.http_addr=${address}`,
+      "--set",
+      "metrics.addr=127.0.0.1:0",
+    ]);
     expect(second.code).toBe(1);
     expect(second.output).toContain(address.split(":")[1]);
     expect((await first.stop()).code).toBe(0);

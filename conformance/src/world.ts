@@ -14,6 +14,8 @@ export interface GatewayAddress {
   readonly http: string;
   /** `ws://127.0.0.1:port/ws` */
   readonly ws: string;
+  /** Where it is scraped. */
+  readonly metrics: string;
 }
 
 export interface WorldPart {

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import type { World } from "../world.ts";
 import { accountScenarios } from "./accounts.ts";
 import { messageScenarios } from "./messages.ts";
+import { metricScenarios } from "./metrics.ts";
 import { restartScenarios } from "./restarts.ts";
 import { socketScenarios } from "./sockets.ts";
 
@@ -33,6 +34,7 @@ export function scenarios<W extends World>(
     accountScenarios(world);
     socketScenarios(world);
     messageScenarios(world);
+    metricScenarios(world);
     more(world);
     restartScenarios(world, partNames);
   });

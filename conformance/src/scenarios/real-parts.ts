@@ -23,20 +23,28 @@ export function realPartScenarios(world: () => RealWorld): void {
 
   describe("other programs", () => {
     const seen: Seen[] = [];
+    const buried: { readonly headers: Readonly<Record<string, string>>; readonly value: Buffer | null }[] = [];
     let consumer: Consumer | undefined;
     const kafka = (): Kafka => new Kafka({ brokers: [...world().kafka.brokers], logLevel: logLevel.NOTHING });
 
     beforeAll(async () => {
       consumer = kafka().consumer({ groupId: randomUUID() });
       await consumer.connect();
-      await consumer.subscribe({ topics: ["upstream", "user-events", "downstream-gateway-b"], fromBeginning: true });
+      await consumer.subscribe({
+        topics: ["upstream", "user-events", "downstream-gateway-b", "dead-letter"],
+        fromBeginning: true,
+      });
       await consumer.run({
         eachMessage: async ({ topic, message }) => {
           const text = message.value?.toString() ?? "";
-          const headers = Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]);
-          if (text.startsWith("{") && text.endsWith("}")) {
+          const headers = Object.fromEntries(
+            Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
+          );
+          if (topic === "dead-letter") {
+            buried.push({ headers, value: message.value });
+          } else if (text.startsWith("{") && text.endsWith("}")) {
             const value = asRecord(JSON.parse(text));
-            seen.push({ topic, key: message.key?.toString() ?? "", headers: Object.fromEntries(headers), value });
+            seen.push({ topic, key: message.key?.toString() ?? "", headers, value });
           }
         },
       });
@@ -149,20 +157,24 @@ export function realPartScenarios(world: () => RealWorld): void {
         timestamp: 1634567890,
         headers: {},
       };
+      const poison = [
+        null,
+        "",
+        "not JSON",
+        "[]",
+        "{}",
+        '{"target_user_id":7,"type":"fly"}',
+        JSON.stringify({ ...seed, seq_id: "many" }),
+        JSON.stringify({ ...seed, type: "message-read", data: { seq_id: [] } }),
+        Buffer.from([0xff, 0xfe, 0x00]),
+      ];
       await producer.send({
         topic: "downstream-gateway-b",
-        messages: [
-          null,
-          "",
-          "not JSON",
-          "[]",
-          "{}",
-          '{"target_user_id":7,"type":"fly"}',
-          JSON.stringify({ ...seed, seq_id: "many" }),
-          JSON.stringify({ ...seed, type: "message-read", data: { seq_id: [] } }),
-          Buffer.from([0xff, 0xfe, 0x00]),
-          JSON.stringify(seed),
-        ].map((value) => ({ key: "conv123", value })),
+        messages: poison.map((value) => ({ key: "conv123", value, headers: { "x-test": "poison" } })),
+      });
+      await producer.send({
+        topic: "downstream-gateway-b",
+        messages: [{ key: "conv123", value: JSON.stringify(seed) }],
       });
       await producer.disconnect();
       for (const socket of sockets) {
@@ -180,6 +192,32 @@ export function realPartScenarios(world: () => RealWorld): void {
         expect(socket.frames.map(({ type }) => type)).toEqual(["connected", "new-message"]);
         await socket.close();
       }
+      await waitFor(() => buried.length === poison.length, { timeoutMs: 15_000, what: "the dead letters" });
+      for (const [index, { headers, value }] of buried.entries()) {
+        expect(value).toEqual(Buffer.from(poison[index] ?? ""));
+        expect(headers).toEqual({
+          "x-test": "poison",
+          "source-topic": "downstream-gateway-b",
+          "source-partition": "0",
+          "source-offset": expect.stringMatching(/^\d+$/),
+          reason: expect.stringMatching(/^[A-Z_]+: ./),
+        });
+      }
+    });
+
+    test("im-logic counts what it stored", async () => {
+      const stored = async (): Promise<number> => {
+        const text = await (await fetch(world().logicMetrics)).text();
+        return Number(/^im_logic_stored_messages_total (\d+)$/m.exec(text)?.[1]);
+      };
+      const [alice, bob] = [await register(a(), "alice"), await register(b(), "bob")];
+      const conversationId = await direct(a(), alice, bob);
+      const socket = await connect(a(), alice);
+      const before = await stored();
+      await socket.say(conversationId, "one more");
+      await socket.next("message-stored");
+      expect((await stored()) - before).toBe(1);
+      await socket.close();
     });
 
     test("gateways and im-logic are in etcd, as the contract writes them", async () => {

@@ -10,11 +10,11 @@ export const embeddedParts: readonly string[] = ["gateway"];
 export async function startEmbeddedWorld(): Promise<World> {
   const dataDir = await mkdtemp(join(tmpdir(), "im-gateway-embedded-"));
   const address = await freeAddress();
-  const gateway = createProgram("gateway", "im-gateway", [`server.http_addr=${address}`, `data_dir=${dataDir}`], {
-    holdsSockets: true,
-  });
+  const metrics = await freeAddress();
+  const set = [`server.http_addr=${address}`, `metrics.addr=${metrics}`, `data_dir=${dataDir}`];
+  const gateway = createProgram("gateway", "im-gateway", set, { holdsSockets: true });
   await gateway.start();
-  const one = { http: `http://${address}`, ws: `ws://${address}/ws` };
+  const one = { http: `http://${address}`, ws: `ws://${address}/ws`, metrics: `http://${metrics}/metrics` };
   return {
     gateways: [one, one],
     parts: [gateway],

@@ -4,6 +4,8 @@ import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
 import type { WorldPart } from "../world.ts";
 
 const repository: string = join(import.meta.dirname, "../../..");
+/** Plain names that a developer may have set, and that a test must not see. */
+const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined };
 const startTimeoutMs = 30_000;
 
 export interface Program extends WorldPart {
@@ -63,7 +65,8 @@ export function launch(name: string, command: string, set: readonly string[], co
   return start(name, command, [
     "serve",
     ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
-    ...set.flatMap((assignment) => ["--set", assignment]),
+    // Its default port is one for the machine, not for a test.
+    ...[...(command === "im-gateway" ? ["metrics.addr=127.0.0.1:0"] : []), ...set].flatMap((one) => ["--set", one]),
   ]);
 }
 
@@ -77,12 +80,24 @@ export async function run(
   return { code, output: part.output.join("\n") };
 }
 
+/** Runs a launcher of `bin/` that ends by itself, without its stderr. */
+export async function stdoutOf(command: string, args: readonly string[]): Promise<readonly string[]> {
+  const part = startProcess({
+    name: command,
+    command: "/bin/sh",
+    args: ["-c", 'exec "$0" "$@" 2>/dev/null', join(repository, "bin", command), ...args],
+    env: plainEnvironment,
+  });
+  await part.exited;
+  return part.output;
+}
+
 function start(name: string, command: string, args: readonly string[]): Part {
   return startProcess({
     name,
     command: join(repository, "bin", command),
     args,
-    env: { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined },
+    env: plainEnvironment,
   });
 }
 

@@ -14,6 +14,8 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  /** Where im-logic is scraped. */
+  readonly logicMetrics: string;
   /** As `--set` takes them: where Kafka and etcd are. */
   readonly settings: readonly string[];
 }
@@ -23,18 +25,21 @@ export async function startRealWorld(): Promise<RealWorld> {
   const [kafka, etcd] = await Promise.all([startKafka(), startEtcd()]);
   const shared = [`kafka.brokers=${kafka.brokers.join(",")}`, `coordinator.endpoints=${etcd.endpoints.join(",")}`];
   const [grpc, http, a, b] = [await freeAddress(), await freeAddress(), await freeAddress(), await freeAddress()];
+  const [metricsA, metricsB] = [await freeAddress(), await freeAddress()];
   const logic = createProgram(
     "im-logic",
     "im-logic",
     [...shared, `grpc_addr=${grpc}`, `http_addr=${http}`, `data_dir=${dataDir}`],
     { holdsSockets: false, config: "im-logic.yaml" },
   );
-  const gateway = (id: string, address: string): Program =>
-    createProgram(id, "im-gateway", [...shared, `gateway_id=${id}`, `server.http_addr=${address}`], {
-      holdsSockets: true,
-      config: "config.yaml",
-    });
-  const gateways = [gateway("gateway-a", a), gateway("gateway-b", b)];
+  const gateway = (id: string, address: string, metrics: string): Program =>
+    createProgram(
+      id,
+      "im-gateway",
+      [...shared, `gateway_id=${id}`, `server.http_addr=${address}`, `metrics.addr=${metrics}`],
+      { holdsSockets: true, config: "config.yaml" },
+    );
+  const gateways = [gateway("gateway-a", a, metricsA), gateway("gateway-b", b, metricsB)];
   await Promise.all([logic, ...gateways].map((program) => program.start()));
   const everyoneReady = (): Promise<void> =>
     waitFor(async () => (await Promise.all([http, a, b].map(isReady))).every(Boolean), {
@@ -56,10 +61,11 @@ export async function startRealWorld(): Promise<RealWorld> {
     kafka,
     etcd,
     logic,
+    logicMetrics: `http://${http}/metrics`,
     settings: shared,
     gateways: [
-      { http: `http://${a}`, ws: `ws://${a}/ws` },
-      { http: `http://${b}`, ws: `ws://${b}/ws` },
+      { http: `http://${a}`, ws: `ws://${a}/ws`, metrics: `http://${metricsA}/metrics` },
+      { http: `http://${b}`, ws: `ws://${b}/ws`, metrics: `http://${metricsB}/metrics` },
     ],
     parts: [realPart("kafka", kafka), realPart("etcd", etcd), logic, ...gateways],
     async stop() {

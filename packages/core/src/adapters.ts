@@ -20,8 +20,8 @@ export interface Socket {
 
 /** What a runtime tells the gateway about a socket that `Gateway.open` accepted. Each is synchronous and never throws. */
 export interface SocketEvents {
-  /** A text frame of the client. */
-  text(data: string): void;
+  /** A text frame of the client. @param bytes its length on the wire */
+  text(data: string, bytes: number): void;
   /** A binary frame; this sub-protocol has none. */
   binary(): void;
   /** Anything else that proves the peer alive: a ping or a pong. */
@@ -79,6 +79,8 @@ export interface Subscription {
   readonly deliver: (records: readonly ConsumerRecord[]) => void | Promise<void>;
   /** Called each time the consumer begins or ceases to receive. */
   readonly onReady: (ready: boolean) => void;
+  /** Called after each batch with the number of records that its partition still had to come when the batch was fetched. */
+  readonly onLag?: (records: number) => void;
   /** Ends the subscription: the last batch is finished and committed, then `run` resolves. */
   readonly signal: AbortSignal;
 }
@@ -118,6 +120,16 @@ export interface Registry {
    */
   watch(name: string, onChange: (instances: readonly ServiceInstance[]) => void, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Told how long things took. Each call is cheap and never throws. */
+export interface Observer {
+  /** Kafka has stored an upstream record. */
+  published(seconds: number): void;
+  /** A call to im-logic ended. @param method `package.Service/Method` @param code `ok` or the error's code in lower case */
+  called(method: string, code: string, seconds: number): void;
+  /** An HTTP request was answered. @param route the path template, or "none" */
+  answered(method: string, route: string, status: number, seconds: number): void;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";

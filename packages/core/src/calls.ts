@@ -9,8 +9,9 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import { type SendMessageRequest, SendMessageRequestSchema, type SendMessageResponse } from "@im-gateway/proto";
-import type { Log } from "./adapters.ts";
-import { failure, reasonOf } from "./errors.ts";
+import type { Log, Observer } from "./adapters.ts";
+import { toConnectError } from "./error-json.ts";
+import { codeName, failure, reasonOf } from "./errors.ts";
 import { bearerToken, type Identity, type VerifyToken } from "./identity/token.ts";
 import { readMessage } from "./json/read.ts";
 import type { JsonTree } from "./json/text.ts";
@@ -26,6 +27,7 @@ export interface CallsOptions {
   /** Where methods with target UPSTREAM go. */
   readonly publish: (request: SendMessageRequest, trace: Trace) => Promise<Omit<SendMessageResponse, "$typeName">>;
   readonly verifyToken: VerifyToken;
+  readonly observer?: Observer | undefined;
   readonly log: Log;
 }
 
@@ -59,7 +61,8 @@ const worthALine: ReadonlySet<Code> = new Set([Code.Internal, Code.Unknown, Code
 export function createCalls(options: CallsOptions): Calls {
   const { services, publish, verifyToken, log } = options;
   const methods = createMethods(services);
-  const transport = targetTransport(options.transport, publish, (desc) => methodOf(methodName(desc)).target);
+  const logic = observed(options.transport, options.observer);
+  const transport = targetTransport(logic, publish, (desc) => methodOf(methodName(desc)).target);
 
   const methodOf = (name: string): Method => {
     const method = methods.get(name);
@@ -87,6 +90,9 @@ export function createCalls(options: CallsOptions): Calls {
       transport,
       authorize,
       prepare: (_desc, request, { method, identity }) => prepareRequest(method, request, identity),
+      onAnswer: ({ httpMethod, route, status, seconds }) => {
+        options.observer?.answered(httpMethod, route?.path ?? "none", status, seconds);
+      },
       onError: (error, route, trace) => logFailure(log, error, methodName(route.method), trace),
     }),
     async call(name, json, identity, trace, signal, timeoutMs) {
@@ -112,6 +118,28 @@ export function logFailure(log: Log, error: ConnectError, method: string, trace:
 /** A public method has no use for a bad token, and no quarrel with it. */
 function anonymous(): undefined {
   return undefined;
+}
+
+/** A transport whose calls are told to the observer. */
+function observed(logic: Transport, observer: Observer | undefined): Transport {
+  if (observer === undefined) {
+    return logic;
+  }
+  return {
+    async unary(method, ...call) {
+      const startedMs = performance.now();
+      let code = "ok";
+      try {
+        return await logic.unary(method, ...call);
+      } catch (thrown) {
+        code = codeName(toConnectError(thrown).code);
+        throw thrown;
+      } finally {
+        observer.called(methodName(method), code, (performance.now() - startedMs) / 1000);
+      }
+    },
+    stream: (...call) => logic.stream(...call),
+  };
 }
 
 /** A transport that publishes the methods with target UPSTREAM and hands all others on. */

@@ -54,6 +54,11 @@ export class Connection {
     return this.#state.t === "open" ? this.#state.identity : undefined;
   }
 
+  /** What waits for a slow reader. */
+  get bufferedBytes(): number {
+    return this.#outboxBytes + this.#socket.bufferedBytes;
+  }
+
   /** From now on texts are held, until `authenticated`. */
   verifying(): void {
     if (this.#state.t !== "closed") {
@@ -100,12 +105,16 @@ export class Connection {
     return this.#outbox.push(frame) === 1;
   }
 
-  /** Hands all that was queued to the socket in one write. @returns false when the reader is too slow: the caller closes it */
+  /**
+   * Hands all that was queued to the socket in one write.
+   * @returns false when the reader is too slow: the caller closes it. Only what the socket could not send before counts, for nobody can
+   * read within one turn
+   */
   flush(): boolean {
     if (this.#outbox.length === 0) {
       return true;
     }
-    if (this.#socket.bufferedBytes + this.#outboxBytes > this.#limits.sendBufferBytes) {
+    if (this.#socket.bufferedBytes > this.#limits.sendBufferBytes) {
       this.#outbox = [];
       this.#outboxBytes = 0;
       return false;

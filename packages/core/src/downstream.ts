@@ -2,12 +2,14 @@
 import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
 import type { ConsumerRecord } from "./adapters.ts";
 import { invalidFields } from "./errors.ts";
-import { encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
+import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
 import type { Recipients } from "./hub.ts";
 import { decodeRecord } from "./record/codec.ts";
 
 export interface Delivery {
   readonly recipients: Recipients;
+  /** Of the frame. */
+  readonly type: string;
   /** The frame's bytes, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
   encode(nowMs: number): Uint8Array;
 }
@@ -25,6 +27,9 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
   if (userIds.length === 0 && targetConnectionIds.length === 0 && !broadcast) {
     throw invalidFields({ field: "target_user_id", description: "the record has no target" });
   }
+  const type = record.type === "" ? "new-message" : record.type;
+  // Whoever is here: a type that is no frame is poison at once, data that does not fit only when somebody should get it.
+  checkForeignFrame(type);
   return {
     recipients: {
       userIds,
@@ -32,6 +37,7 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
       excludedConnectionIds: excludeConnectionIds,
       broadcast,
     },
+    type,
     encode: (nowMs) => encodeRecordFrame(record, nowMs),
   };
 }

@@ -129,7 +129,7 @@ async function start(
     return Object.assign(recorded, {
       events,
       send(type: string, data: object = {}, messageId = "m1") {
-        events.text(JSON.stringify({ type, message_id: messageId, data, timestamp: 1 }));
+        events.text(JSON.stringify({ type, message_id: messageId, data, timestamp: 1 }), 1);
       },
     });
   };
@@ -252,7 +252,7 @@ describe("downstream", () => {
     const { open, bus, userEvents } = await start({ sendBufferBytes: 1000 });
     const [slow, fast] = [await open(await as("alice")), await open(await as("alice"))];
     await expect.poll(() => slow.frames.length).toBe(1);
-    slow.buffered = 900;
+    slow.buffered = 1001;
     await bus.producer.send(record({ target_user_id: "alice", content: "x" }));
     await expect.poll(() => slow.closes).toEqual([4008]);
     expect(typesOf(fast)).toEqual(["connected", "new-message"]);
@@ -295,6 +295,7 @@ describe("identity", () => {
 
   test.each([
     ["a bad token", "bad", 4501],
+    ["no token", "", 4501],
     ["an expired one", () => token("alice", {}, Math.floor(Date.now() / 1000) - 10), 4003],
   ])("%s in the frame closes", async (_name, value, code) => {
     const { open, userEvents } = await start();
@@ -358,7 +359,7 @@ describe("frames", () => {
     const { open } = await start();
     const [text, binary] = [await open(await as("alice")), await open(await as("alice"))];
     for (let n = 0; n < 11; n++) {
-      text.events.text("{");
+      text.events.text("{", 1);
     }
     expect(text.closes).toEqual([4500]);
     expect(typesOf(text).filter((type) => type === "error")).toHaveLength(10);

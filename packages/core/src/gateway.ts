@@ -6,10 +6,11 @@ import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
+import { type Counters, count, countDelivery, countedProducer, countFailure, createCounters } from "./counters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
-import { decodeClientFrame, errorFrame } from "./frame/codec.ts";
+import { clientFrameType, decodeClientFrame, errorFrame } from "./frame/codec.ts";
 import { frameCall } from "./frame/frame-call.ts";
 import { createHttp } from "./http.ts";
 import { createHub } from "./hub.ts";
@@ -23,6 +24,7 @@ import {
   downstreamRetentionMs,
   type GatewayOptions,
 } from "./options.ts";
+import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceOf } from "./trace.ts";
@@ -44,6 +46,12 @@ export interface Gateway {
   readonly gatewayId: string;
   /** This process's life: another one with the same id has another. */
   readonly instance: string;
+  /** Read when metrics are scraped. */
+  readonly counters: Readonly<Counters>;
+  /** Sockets that are open, authenticated or not. */
+  readonly connections: number;
+  /** What waits for slow readers. */
+  readonly bufferedBytes: number;
   /** REST, `/health` and `/ready`. `rawPath`: path and query as they came, where `request.url` is normalised. */
   fetch(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
   /** @param request path and query, and the headers, of a WebSocket upgrade */
@@ -83,9 +91,13 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
-  const userEvents = createUserEvents({ producer, topic: topics.userEvents.name, gatewayId, epoch, log, now });
+  const counters = createCounters();
+  const messages = countedProducer(producer, "upstream", counters);
+  const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
+  const events = countedProducer(producer, "user_events", counters);
+  const userEvents = createUserEvents({ producer: events, topic: topics.userEvents.name, gatewayId, epoch, log, now });
   const { defer } = options;
-  const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, defer, log, now });
+  const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
 
   // Upstream: client → Kafka.
 
@@ -99,6 +111,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return;
     }
     const { messageId, frame, error } = decodeClientFrame(text);
+    count(counters.framesIn, frame === undefined ? "invalid" : clientFrameType(frame));
     if (frame === undefined) {
       connections.refuse(connection, messageId, error);
     } else if (frame.data.case === "auth") {
@@ -150,28 +163,38 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   };
 
-  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
+  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
     const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
-    return producer.send(toUpstreamRecord(message, sender, origin, trace, now()));
+    const startedMs = performance.now();
+    await messages.send(toUpstreamRecord(message, sender, origin, trace, now()));
+    options.observer?.published((performance.now() - startedMs) / 1000);
   };
 
-  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition.
+  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition; only poison is waited for.
 
-  const deliver = (records: readonly ConsumerRecord[]): void => {
+  const deliver = (records: readonly ConsumerRecord[]): void | Promise<void> => {
+    const buried: Promise<void>[] = [];
+    counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
-        const { recipients, encode } = fromDownstreamRecord(record);
+        const { recipients, type, encode } = fromDownstreamRecord(record);
         let frame: Uint8Array | undefined;
+        let receivers = 0;
         for (const connection of hub.find(recipients)) {
           frame ??= encode(now());
           connections.send(connection, frame);
+          receivers += 1;
         }
+        countDelivery(counters, type, receivers);
       } catch (thrown) {
         const { topic, partition, offset } = record;
         const error = toConnectError(thrown);
+        countFailure(counters, "downstream", reasonOf(error));
         log("warn", "downstream record skipped", { topic, partition, offset, reason: reasonOf(error), error });
+        buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
+    return buried.length === 0 ? undefined : Promise.all(buried).then(() => undefined);
   };
 
   // Calls: client → im-logic, over REST and over the socket.
@@ -180,6 +203,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     services: options.services ?? defaultServices,
     transport,
     verifyToken,
+    observer: options.observer,
     log,
     publish: async (request, trace) => {
       const { senderId, deviceId, clientMsgId, content } = request;
@@ -232,6 +256,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
+    observer: options.observer,
   });
 
   const consume = async (): Promise<void> => {
@@ -239,11 +264,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     try {
       await consumer.run({
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
-        alsoCreate: [topics.upstream, topics.userEvents],
+        alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
         deliver,
         onReady: (ready) => {
           consuming = ready;
+        },
+        onLag: (lag) => {
+          counters.consumerLagRecords = lag;
         },
         signal: stop.signal,
       });
@@ -266,6 +294,13 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     gatewayId,
     instance,
+    counters,
+    get connections() {
+      return connections.size;
+    },
+    get bufferedBytes() {
+      return connections.bufferedBytes;
+    },
     fetch: async (request, env = {}) => http.fetch(request, env),
     unready,
 
@@ -283,18 +318,25 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
 
     open(socket, { identity }) {
-      const connection = connections.open(socket, identity);
-      if (lifecycle.t !== "running") {
-        // It began to leave while the token was verified.
+      const running = lifecycle.t === "running";
+      const connection = connections.open(socket, running ? identity : undefined);
+      if (!running) {
+        // It began to leave while the token was verified: nobody is told of a connection that never was.
         connections.close(connection, CloseCode.SERVICE_RESTART, "restart");
       }
       return {
-        text: (data) => receive(connection, data),
+        text: (data, bytes) => {
+          counters.bytesIn += bytes;
+          receive(connection, data);
+        },
         binary: () => connections.close(connection, CloseCode.UNSUPPORTED_DATA, "text frames only"),
         activity: () => {
           connection.lastInputMs = now();
         },
-        closed: (code, reason) => connections.departed(connection, reason || `closed ${code}`),
+        closed: (code, reason) => {
+          count(counters.connectionsClosed, code);
+          connections.departed(connection, reason || `closed ${code}`);
+        },
       };
     },
 
@@ -316,11 +358,14 @@ export function createGateway(options: GatewayOptions): Gateway {
         connections.closeAll({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
       }
       await userEvents.settled(signal);
-      await producer.close();
-      stop.abort();
-      if (before.t === "running" || before.t === "evicted") {
-        await before.consumed;
-        await before.registration.release();
+      try {
+        await producer.close();
+      } finally {
+        stop.abort();
+        if (before.t === "running" || before.t === "evicted") {
+          await before.consumed;
+          await before.registration.release();
+        }
       }
     },
   };

@@ -1,6 +1,7 @@
 // The Hono app: health, readiness, and every REST route of the contract behind one mount.
 import { Code } from "@connectrpc/connect";
 import { Hono } from "hono";
+import type { Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
 import { failure } from "./errors.ts";
 import { traceOf } from "./trace.ts";
@@ -14,6 +15,7 @@ export interface HttpOptions {
   /** Why the gateway is not ready; empty when it is. */
   readonly unready: () => readonly string[];
   readonly maxBodyBytes: number;
+  readonly observer?: Observer | undefined;
 }
 
 export interface HttpBindings {
@@ -24,8 +26,15 @@ export interface HttpBindings {
 }
 
 export function createHttp(options: HttpOptions): Hono<HttpBindings> {
-  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes } = options;
+  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, observer } = options;
   const app = new Hono<HttpBindings>();
+
+  // The transcoder tells of its own routes.
+  app.on("GET", ["/health", "/ready"], async (c, next) => {
+    const startedMs = performance.now();
+    await next();
+    observer?.answered("GET", c.req.path, c.res.status, (performance.now() - startedMs) / 1000);
+  });
 
   app.get("/health", (c) => c.json({ status: "ok", gateway_id: gatewayId, instance, version }));
 
@@ -45,6 +54,8 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
         signal: request.signal,
       });
     } catch (thrown) {
+      // Too large: it was refused before a route was looked for.
+      observer?.answered(request.method, "none", 413, 0);
       return errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
     }
   });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Connection } from "./connection.ts";
-import { createHub } from "./hub.ts";
+import { createHub, type Recipients } from "./hub.ts";
 
 const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {}, terminate() {} };
 const identityOf = (userId: string) => ({ userId, deviceId: "", sessionId: "", expiresAtMs: 0 });
@@ -10,14 +10,16 @@ test("finds whom a record names, as a plain list would", () => {
   const id = fc.integer({ min: 0, max: 8 }).map((n) => `c${n}`);
   const user = fc.integer({ min: 0, max: 3 }).map((n) => `u${n}`);
   const step = fc.record({ connectionId: id, userId: user, stays: fc.boolean() });
-  const recipients = fc.record({
+  const nothing: Recipients = { userIds: [], connectionIds: [], excludedConnectionIds: [], broadcast: false };
+  const one = user.map((userId): Recipients => ({ ...nothing, userIds: [userId] }));
+  const any = fc.record({
     userIds: fc.array(user, { maxLength: 3 }),
     connectionIds: fc.array(id, { maxLength: 3 }),
     excludedConnectionIds: fc.array(id, { maxLength: 3 }),
     broadcast: fc.boolean(),
   });
   fc.assert(
-    fc.property(fc.array(step), recipients, (steps, wanted) => {
+    fc.property(fc.array(step), fc.oneof(one, any), (steps, wanted) => {
       const hub = createHub();
       const here = new Map<string, { readonly connection: Connection; readonly userId: string }>();
       for (const { connectionId, userId, stays } of steps) {

@@ -2,7 +2,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
-import type { Consumer, Log, Producer, Registry, Topic } from "./adapters.ts";
+import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
 
 export interface GatewayOptions {
   /** Names this gateway in records and in etcd; its downstream topic ends in it. */
@@ -30,6 +30,8 @@ export interface GatewayOptions {
   readonly maxBodyBytes?: number;
   /** Further reasons not to be ready. */
   readonly unready?: () => readonly string[];
+  /** Told how long publishing, calls and requests took. */
+  readonly observer?: Observer;
   /** Runs a function at the end of this turn of the event loop. Default: queueMicrotask; where there is setImmediate it gathers more. */
   readonly defer?: (run: () => void) => void;
   /** Unix milliseconds. Default: Date.now. */
@@ -44,6 +46,8 @@ export interface GatewayTopics {
   readonly downstreamPrefix: string;
   /** Default: user-events, 6 partitions. */
   readonly userEvents: Topic;
+  /** Default: dead-letter, 1 partition. */
+  readonly deadLetter: Topic;
 }
 
 export interface WebSocketLimits {
@@ -71,6 +75,7 @@ export const defaultTopics: GatewayTopics = {
   upstream: { name: "upstream", partitions: 6 },
   downstreamPrefix: "downstream-",
   userEvents: { name: "user-events", partitions: 6 },
+  deadLetter: { name: "dead-letter", partitions: 1 },
 };
 
 export const defaultWebSocketLimits: WebSocketLimits = {

@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { ConsumerRecord } from "./adapters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
+import { reasonOf } from "./errors.ts";
 import { decodeRecord, encodeRecord } from "./record/codec.ts";
 import { toUpstreamRecord } from "./upstream.ts";
 
@@ -23,6 +24,7 @@ const consumed = (value: unknown): ConsumerRecord => ({
       : bytes(typeof value === "string" ? value : JSON.stringify(value)),
   headers: {},
 });
+const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
 const frameOf = (value: unknown): object => parsed(fromDownstreamRecord(consumed(value)).encode(1));
 
 const seedDownstream = {
@@ -164,6 +166,34 @@ describe("downstream", () => {
     ["a duplicate key", '{"target_user_id":"a","target_user_id":"b"}'],
   ])("%s is poison", (_name, value) => {
     expect(() => frameOf(value)).toThrow(ConnectError);
+  });
+
+  test.each([
+    ["no value", null, "EMPTY_RECORD"],
+    [
+      "text that is no UTF-8, inside otherwise good JSON",
+      latin1(JSON.stringify({ ...seedDownstream, content: "é" })),
+      "MALFORMED_JSON",
+    ],
+    ["a bad field", bytes('{"broadcast":1}'), "INVALID_FIELD"],
+  ])("%s has its reason", (_name, value, reason) => {
+    expect(() => frameOf(value)).toThrow(ConnectError);
+    let thrown: unknown;
+    try {
+      frameOf(value);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown instanceof ConnectError && reasonOf(thrown)).toBe(reason);
+  });
+
+  test("new-message by its name is the same, unless it brings its data", () => {
+    expect(frameOf({ ...seedDownstream, type: "new-message" })).toEqual(frameOf(seedDownstream));
+    const data = { message_id: "own", timestamp: 1634567890123 };
+    expect(frameOf({ ...seedDownstream, type: "new-message", data })).toMatchObject({
+      type: "new-message",
+      data: { ...data, content: "" },
+    });
   });
 
   test("1,000 targets are not", () => {

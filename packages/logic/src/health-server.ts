@@ -1,11 +1,15 @@
-// im-logic's HTTP port: is it alive, and can it do its job.
+// im-logic's HTTP port: is it alive, can it do its job, and what has it done.
 import { createServer, type ServerResponse } from "node:http";
+import type { ServiceMetrics } from "@im-gateway/adapters/metrics";
+import type { Log } from "@im-gateway/core";
 
 export interface HealthServerOptions {
   readonly instance: string;
   readonly version: string;
   /** Why it is not ready; empty when it is. */
   readonly unready: () => readonly string[];
+  readonly metrics: ServiceMetrics;
+  readonly log: Log;
   /** Port 0 takes a free one. */
   readonly addr: { readonly host: string; readonly port: number };
 }
@@ -20,6 +24,8 @@ export async function createHealthServer({
   instance,
   version,
   unready,
+  metrics,
+  log,
   addr,
 }: HealthServerOptions): Promise<HealthServer> {
   const server = createServer((request, response) => {
@@ -29,8 +35,16 @@ export async function createHealthServer({
     } else if (path === "/ready") {
       const reasons = unready();
       answer(response, reasons.length === 0 ? 200 : 503, { ready: reasons.length === 0, reasons });
+    } else if (path === "/metrics") {
+      metrics.render().then(
+        (text) => response.writeHead(200, { "content-type": metrics.contentType }).end(text),
+        (error: unknown) => {
+          log("error", "metrics could not be read", { error });
+          answer(response, 500, { code: "internal", message: "metrics could not be read" });
+        },
+      );
     } else {
-      answer(response, 404, { code: "not_found", message: "/health and /ready are here" });
+      answer(response, 404, { code: "not_found", message: "/health, /ready and /metrics are here" });
     }
   });
   await new Promise<void>((resolve, reject) => {

@@ -1,6 +1,13 @@
 // The reference im-logic: all parts put together. The same code runs inside a gateway's process and as a service of its own.
 import type { ConnectRouter } from "@connectrpc/connect";
-import type { Consumer, ConsumerRecord, Log, Producer, Topic } from "@im-gateway/core";
+import {
+  type Consumer,
+  type ConsumerRecord,
+  createDeadLetters,
+  type Log,
+  type Producer,
+  type Topic,
+} from "@im-gateway/core";
 import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
 import { createAccounts } from "./accounts.ts";
 import { createConversations } from "./conversations.ts";
@@ -12,6 +19,7 @@ import { createMembers } from "./members.ts";
 import { createMessages } from "./messages.ts";
 import { createNotices } from "./notices.ts";
 import { createOutbox } from "./outbox.ts";
+import { createPoison } from "./poison.ts";
 import { createRecent } from "./recent.ts";
 import { createRoutes } from "./routes.ts";
 import { createAuthService } from "./services/auth-service.ts";
@@ -34,6 +42,7 @@ export interface LogicOptions {
   readonly topics: {
     readonly upstream: Topic;
     readonly userEvents: Topic;
+    readonly deadLetter: Topic;
     /** A gateway's topic is this and its id. */
     readonly downstreamPrefix: string;
   };
@@ -82,7 +91,8 @@ export function createLogic(options: LogicOptions): Logic {
   const outbox = createOutbox(store, now);
   const downstream = createDownstream({ producer, topicPrefix: topics.downstreamPrefix, outbox, log, counts });
   const notices = createNotices(routes, downstream);
-  const flow = { store, members, messages, routes, recent, downstream, log, counts, now };
+  const poison = createPoison(createDeadLetters(producer, topics.deadLetter.name, log), log, counts);
+  const flow = { store, members, messages, routes, recent, downstream, poison, log, counts, now };
   const deliverUpstream = createUpstream(flow);
   const deliverUserEvents = createUserEvents(flow);
   let ready = false;
@@ -109,6 +119,7 @@ export function createLogic(options: LogicOptions): Logic {
       try {
         await consumer.run({
           topics: [topics.upstream, topics.userEvents],
+          alsoCreate: [topics.deadLetter],
           groupId: "im-logic",
           deliver,
           onReady: (receives) => {

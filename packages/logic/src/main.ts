@@ -6,12 +6,14 @@ import {
   advertisedAddress,
   createBus,
   createRegistry,
+  logFormat,
   runProgram,
   sharedTopics,
   whenReady,
 } from "@im-gateway/adapters/command";
 import { formatAddress, type LogicConfig, logicConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
+import { createServiceMetrics } from "@im-gateway/adapters/metrics";
 import type { Registration } from "@im-gateway/core";
 import manifest from "../package.json" with { type: "json" };
 import { createGrpcServer } from "./grpc-server.ts";
@@ -35,7 +37,11 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
   const { jwt, dataDir } = config;
   const id = `im-logic-${hostname()}-${randomBytes(4).toString("hex")}`;
   const instance = randomUUID();
-  const logger = createLogger({ level: config.log.level, fields: { logic_id: id } });
+  const logger = createLogger({
+    level: config.log.level,
+    format: logFormat(config, process.stdout.isTTY),
+    fields: { logic_id: id },
+  });
   const log = logger.module("server");
   const { producer, consumer } = createBus(config.kafka, logger.module("kafka"))(id);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
@@ -58,7 +64,20 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     ...(registration === undefined ? ["etcd: not registered"] : []),
   ];
   const grpc = await createGrpcServer({ routes: logic.routes, addr: config.grpcAddr, log: logger.module("grpc") });
-  const health = await createHealthServer({ instance, version, unready, addr: config.httpAddr });
+  const health = await createHealthServer({
+    instance,
+    version,
+    unready,
+    metrics: createServiceMetrics({
+      prefix: "im_logic_",
+      version,
+      runtime: `node ${process.versions.node}`,
+      counts: () => ({ ...logic.counts }),
+      unready,
+    }),
+    log: logger.module("http"),
+    addr: config.httpAddr,
+  });
 
   const consuming = new AbortController();
   const failed = new AbortController();

@@ -8,7 +8,7 @@ import { messageStored, newMessage, type Origin, refusal } from "./fanout.ts";
 import { checkClientId, checkPresent, requireValid, violation } from "./fields.ts";
 import type { Members } from "./members.ts";
 import type { Messages } from "./messages.ts";
-import { readRecord } from "./poison.ts";
+import type { Poison } from "./poison.ts";
 import type { Recent } from "./recent.ts";
 import type { Routes } from "./routes.ts";
 import type { Store } from "./store.ts";
@@ -20,6 +20,7 @@ export interface UpstreamOptions {
   readonly routes: Routes;
   readonly recent: Recent;
   readonly downstream: Downstream;
+  readonly poison: Poison;
   readonly log: Log;
   readonly counts: Counts;
   readonly now: () => number;
@@ -42,7 +43,7 @@ type Outcome =
  * safe, and what comes again has the same ids and is sent again. Rejects only when the database fails.
  */
 export function createUpstream(options: UpstreamOptions): (records: readonly ConsumerRecord[]) => Promise<void> {
-  const { store, members, messages, routes, recent, downstream, log, counts, now } = options;
+  const { store, members, messages, routes, recent, downstream, poison, log, counts, now } = options;
 
   /** @throws ConnectError why this message is refused */
   function accept(record: UpstreamRecord): { kind: "stored" | "repeated"; message: Message } {
@@ -61,7 +62,7 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
   }
 
   function take(record: ConsumerRecord): Outcome | undefined {
-    const upstream = readRecord(record, readUpstream, log, counts);
+    const upstream = poison.read(record, readUpstream);
     if (upstream === undefined) {
       return undefined;
     }
@@ -105,6 +106,7 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
   return async (records) => {
     const outcomes = store.transaction(() => records.map(take));
     await downstream.publish(outcomes.flatMap((outcome) => (outcome === undefined ? [] : fanOut(outcome))));
+    await poison.buried();
   };
 }
 

@@ -1,13 +1,12 @@
 // Topic `user-events`: connections come and go.
-import { type ConsumerRecord, decodeRecord, type Log } from "@im-gateway/core";
+import { type ConsumerRecord, decodeRecord } from "@im-gateway/core";
 import { type UserEvent, UserEventSchema } from "@im-gateway/proto";
-import type { Counts } from "./counts.ts";
 import type { Downstream, Outgoing } from "./downstream.ts";
 import { lateMessage } from "./fanout.ts";
 import { checkPresent, requireValid, violation } from "./fields.ts";
 import type { Members } from "./members.ts";
 import type { Messages } from "./messages.ts";
-import { readRecord } from "./poison.ts";
+import type { Poison } from "./poison.ts";
 import type { Recent } from "./recent.ts";
 import type { RouteEvent, Routes } from "./routes.ts";
 import type { Store } from "./store.ts";
@@ -19,8 +18,7 @@ export interface UserEventsOptions {
   readonly routes: Routes;
   readonly recent: Recent;
   readonly downstream: Downstream;
-  readonly log: Log;
-  readonly counts: Counts;
+  readonly poison: Poison;
   readonly now: () => number;
 }
 
@@ -40,10 +38,10 @@ interface Connected {
  * connecting and not routed to it. Rejects only when the database fails.
  */
 export function createUserEvents(options: UserEventsOptions): (records: readonly ConsumerRecord[]) => Promise<void> {
-  const { store, members, messages, routes, recent, downstream, log, counts, now } = options;
+  const { store, members, messages, routes, recent, downstream, poison, now } = options;
 
   function take(record: ConsumerRecord): Connected[] {
-    const userEvent = readRecord(record, readUserEvent, log, counts);
+    const userEvent = poison.read(record, readUserEvent);
     if (userEvent === undefined) {
       return [];
     }
@@ -75,6 +73,7 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
   return async (records) => {
     const connected = store.transaction(() => records.flatMap(take));
     await downstream.publish(connected.flatMap(catchUp));
+    await poison.buried();
   };
 }
 

@@ -178,7 +178,7 @@ export async function startLogic(options: TestLogicOptions = {}): Promise<TestLo
           },
         }),
     },
-    topics: { upstream, userEvents, downstreamPrefix },
+    topics: { upstream, userEvents, deadLetter: { name: "dead-letter", partitions: 1 }, downstreamPrefix },
     log,
   });
   const running = logic.run(signal);

@@ -1,7 +1,8 @@
 // The `im-gateway` command on Node: configuration → parts → gateway → open port, and back again on SIGTERM.
-import { aborted, advertisedAddress, runProgram, whenReady } from "@im-gateway/adapters/command";
+import { aborted, advertisedAddress, logFormat, runProgram, whenReady } from "@im-gateway/adapters/command";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
+import { createGatewayMetrics, serveMetrics } from "@im-gateway/adapters/metrics";
 import { createGateway } from "@im-gateway/core";
 import manifest from "../package.json" with { type: "json" };
 import { createParts } from "./parts.ts";
@@ -20,9 +21,14 @@ await runProgram({
 
 async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
   const { gatewayId, server, websocket, jwt } = config;
-  const logger = createLogger({ level: config.log.level, fields: { gateway_id: gatewayId } });
+  const logger = createLogger({
+    level: config.log.level,
+    format: logFormat(config, process.stdout.isTTY),
+    fields: { gateway_id: gatewayId },
+  });
   const log = logger.module("server");
   const parts = createParts(config, logger);
+  const metrics = createGatewayMetrics({ version, runtime: `node ${process.versions.node}` });
   const gateway = createGateway({
     gatewayId,
     version,
@@ -40,6 +46,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     websocket,
     maxBodyBytes: server.maxBodyBytes,
     unready: parts.unready,
+    observer: metrics.observer,
     defer: setImmediate,
   });
   const listening = await serveGateway({
@@ -52,13 +59,19 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     readTimeoutMs: server.readTimeoutMs,
     writeTimeoutMs: server.writeTimeoutMs,
   });
+  const scraped = await serveMetrics({
+    render: () => metrics.render(gateway),
+    contentType: metrics.contentType,
+    addr: config.metrics.addr,
+    log: logger.module("metrics"),
+  });
   try {
     await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
     const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
     if (await whenReady(gateway.unready, stop, log)) {
-      log("info", "listening", { http_addr: formatAddress(listening) });
+      log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
-        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts));
+        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, config.dataDir));
       }
       await aborted(stop);
     }
@@ -69,6 +82,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     await gateway.drain(deadline);
     await parts.close();
     await closed;
+    await scraped.close();
     log("info", "ended");
   }
 }

@@ -61,7 +61,14 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
     }
     webSockets.handleUpgrade(request, tcp, head, (webSocket) => {
       const events = gateway.open(createSocket(webSocket, tcp), decision);
-      webSocket.on("message", (data, isBinary) => (isBinary ? events.binary() : events.text(textOf(data))));
+      webSocket.on("message", (data, isBinary) => {
+        if (isBinary) {
+          events.binary();
+        } else {
+          const bytes = bytesOf(data);
+          events.text(bytes.toString("utf8"), bytes.length);
+        }
+      });
       webSocket.on("ping", () => events.activity());
       webSocket.on("pong", () => events.activity());
       webSocket.on("close", (code, reason) => events.closed(code, reason.toString()));
@@ -96,10 +103,8 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
   };
 }
 
-function textOf(data: RawData): string {
-  return Buffer.isBuffer(data)
-    ? data.toString("utf8")
-    : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]).toString("utf8");
+function bytesOf(data: RawData): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.concat(Array.isArray(data) ? data : [Buffer.from(data)]);
 }
 
 function headersOf(request: IncomingMessage): Headers {

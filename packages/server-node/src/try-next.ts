@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 export function tryNext(
   base: string,
   accounts: readonly { readonly username: string; readonly password: string }[],
+  dataDir: string | undefined,
 ): string {
   const [first] = accounts;
   const credentials = JSON.stringify({ username: first?.username, password: first?.password });
@@ -13,7 +14,7 @@ export function tryNext(
   const webSocket = `${base.replace(/^http/, "ws")}/ws`;
   return [
     "",
-    `im-gateway is ready on ${base}: everything in one process, nothing is kept after it ends.`,
+    `im-gateway is ready on ${base}: everything in one process, ${dataDir === undefined ? "nothing is kept after it ends" : `its data in ${dataDir}`}.`,
     "",
     `  accounts   ${accounts.map(({ username, password }) => `${username} / ${password}`).join("   ")}`,
     `  health     ${base}/health   ${base}/ready`,

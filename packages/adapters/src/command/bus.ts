@@ -14,6 +14,7 @@ export interface Bus {
 export interface SharedTopics {
   readonly upstream: Topic;
   readonly userEvents: Topic;
+  readonly deadLetter: Topic;
   /** A gateway's own topic is this and its id. */
   readonly downstreamPrefix: string;
 }
@@ -37,6 +38,7 @@ export function sharedTopics(kafka: KafkaConfig | undefined): SharedTopics {
   return {
     upstream: { name: kafka?.topics.upstream ?? "upstream", partitions },
     userEvents: { name: kafka?.topics.userEvents ?? "user-events", partitions },
+    deadLetter: { name: kafka?.topics.deadLetter ?? "dead-letter", partitions: 1 },
     downstreamPrefix: kafka?.topics.downstreamPrefix ?? "downstream-",
   };
 }

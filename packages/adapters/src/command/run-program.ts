@@ -3,9 +3,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import {
   ConfigError,
   type ConfigSchema,
+  type ConfigSources,
+  effectiveValues,
   exitCodes,
   loadConfig,
   parseCommandLine,
+  printConfig,
   readConfigFile,
 } from "../config/index.ts";
 
@@ -29,7 +32,11 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
   const invocation = parseCommandLine(process.argv.slice(2), {
     name,
     summary,
-    commands: { serve: "run until SIGTERM or SIGINT" },
+    commands: {
+      serve: "run until SIGTERM or SIGINT",
+      "check-config": "say whether the configuration is good, or every mistake in it",
+      "print-config": "show every key with its value and where that comes from, secrets masked",
+    },
     defaultCommand: "serve",
   });
   switch (invocation.kind) {
@@ -51,7 +58,16 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
   let config: T;
   try {
     const file = invocation.configFile === undefined ? {} : { file: await readConfigFile(invocation.configFile) };
-    config = loadConfig(program.config, { ...file, env: process.env, set: invocation.set });
+    const sources: ConfigSources = { ...file, env: process.env, set: invocation.set };
+    config = loadConfig(program.config, sources);
+    if (invocation.command === "check-config") {
+      process.stdout.write("The configuration is good.\n");
+      process.exit(exitCodes.ended);
+    }
+    if (invocation.command === "print-config") {
+      process.stdout.write(printConfig(effectiveValues(program.config, sources)));
+      process.exit(exitCodes.ended);
+    }
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;

@@ -221,6 +221,41 @@ describe("contradictions", () => {
     expect(() => loadConfig(gatewayConfig, { env: {}, set })).toThrow(message);
   });
 
+  test.each([
+    [
+      "heartbeat_timeout of 0",
+      "websocket:\n  heartbeat_timeout: 0\n",
+      '2:22: websocket.heartbeat_timeout: "0" is not a duration from 1ms to 24h',
+    ],
+    [
+      "heartbeat_timeout of 0s",
+      "websocket: {heartbeat_timeout: 0s}",
+      '1:32: websocket.heartbeat_timeout: "0s" is not a duration from 1ms to 24h',
+    ],
+    [
+      "lease_ttl under 2 s",
+      "coordinator:\n  endpoints: [e:1]\n  lease_ttl: 1999ms\n",
+      '3:14: coordinator.lease_ttl: "1999ms" is not a duration from 2s to 24h',
+    ],
+    [
+      "publish_timeout over write_timeout",
+      "server:\n  write_timeout: 3s\nkafka:\n  brokers: [a:1]\n  publish_timeout: 3001ms\n",
+      "5:20: kafka.publish_timeout: longer than server.write_timeout",
+    ],
+  ])("in a file: %s", (_, text, problem) => {
+    expect(() => loadConfig(gatewayConfig, { file: { name: "c.yaml", text }, env: {}, set: [] })).toThrow(
+      `Correct this and start again:\n  c.yaml:${problem}`,
+    );
+  });
+
+  test.each([
+    "websocket: {heartbeat_timeout: 1ms}",
+    "coordinator: {endpoints: [e:1], lease_ttl: 2s}",
+    "kafka: {brokers: [a:1], publish_timeout: 30s}",
+  ])("and what is just enough is taken: %s", (text) => {
+    expect(() => loadConfig(gatewayConfig, { file: { name: "c.yaml", text }, env: {}, set: [] })).not.toThrow();
+  });
+
   test("im-logic is found by its address or by the coordinator", () => {
     expect(loadConfig(gatewayConfig, { env: {}, set: ["grpc.logic.direct_addr=a:1"] }).grpc.logic?.serviceName).toBe(
       "im-logic",

@@ -3,6 +3,7 @@ export * from "./gateway-config.ts";
 export type { ConfigKey, ConfigSchema } from "./keys.ts";
 export * from "./load.ts";
 export * from "./logic-config.ts";
+export * from "./print.ts";
 export type {
   AppEnv,
   CoordinatorConfig,
@@ -13,5 +14,5 @@ export type {
   TopicsConfig,
 } from "./shared-sections.ts";
 export type { ConfigProblem } from "./sources.ts";
-export { type Address, formatAddress } from "./values.ts";
+export { type Address, formatAddress, type Notation, toJson } from "./values.ts";
 export type { ConfigFile } from "./yaml-file.ts";

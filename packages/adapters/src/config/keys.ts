@@ -1,6 +1,6 @@
 // One key of the configuration: its names in every source, its form, default and description. Checks and documents are derived from these.
 import * as v from "valibot";
-import type { Form, RawValue } from "./values.ts";
+import type { Form, Notation, RawValue } from "./values.ts";
 
 /** A key as sources, messages and documents need it. */
 export interface ConfigKey {
@@ -13,6 +13,9 @@ export interface ConfigKey {
   readonly description: string;
   /** As one would write it; absent where there is none, or where each start makes its own. */
   readonly default?: RawValue;
+  /** Whether it has to be set once its section is there. */
+  readonly required: boolean;
+  readonly notation: Notation;
   /** Whether its value is never to be shown. */
   readonly secret: boolean;
 }
@@ -105,6 +108,8 @@ function keysOf(schema: v.GenericSchema, path: readonly string[]): ConfigKey[] {
       env: metadata.env === undefined ? [full] : [metadata.env, full],
       description: v.getDescription(inner) ?? "",
       ...(metadata.default === undefined ? {} : { default: metadata.default }),
+      required: inner === schema,
+      notation: metadata.notation,
       secret: metadata.secret ?? false,
     },
   ];
@@ -115,6 +120,7 @@ const metadataSchema = v.object({
   secret: v.optional(v.literal(true)),
   env: v.optional(v.string()),
   default: v.optional(v.union([v.string(), v.array(v.string())])),
+  notation: v.object({ kind: v.picklist(["text", "number", "list"]), json: v.record(v.string(), v.unknown()) }),
 });
 
 function isSchema(value: unknown): value is v.GenericSchema {

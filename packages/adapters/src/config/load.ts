@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import * as v from "valibot";
 import type { ConfigKey, ConfigSchema } from "./keys.ts";
 import { type ConfigProblem, readAssignments, readEnvironment, type Setting } from "./sources.ts";
+import { toJson } from "./values.ts";
 import { type ConfigFile, readYaml } from "./yaml-file.ts";
 
 /** Where a configuration comes from; each later one wins over those before. */
@@ -40,12 +41,45 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   }
 }
 
+/** A key with the value that the program uses, and where it comes from. */
+export interface EffectiveValue {
+  readonly key: ConfigKey;
+  /** As it was written, in JSON; `null` where the key, or its section, is not there. */
+  readonly value: string | number | readonly string[] | null;
+  /** "default", "configs/config.yaml:3", "env IM__LOG__LEVEL" or "--set". */
+  readonly source: string;
+}
+
 /**
  * Merges defaults, file, environment and `--set`, in this order, and checks the whole.
  * @returns the configuration, frozen, with every default in place; optional sections are there when a source sets a key of them
  * @throws ConfigError with every problem of every source
  */
-export function loadConfig<T>({ schema, keys }: ConfigSchema<T>, { file, env, set }: ConfigSources): T {
+export function loadConfig<T>(schema: ConfigSchema<T>, sources: ConfigSources): T {
+  return deepFreeze(merge(schema, sources).config);
+}
+
+/**
+ * The value of every key, in the order of the schema.
+ * @throws ConfigError as `loadConfig` does
+ */
+export function effectiveValues<T>(schema: ConfigSchema<T>, sources: ConfigSources): readonly EffectiveValue[] {
+  const { config, settings } = merge(schema, sources);
+  return schema.keys.map((key): EffectiveValue => {
+    const setting = settings.get(key);
+    if (setting !== undefined) return { key, value: toJson(key.notation, setting.value), source: setting.source };
+    const made = valueAt(config, key.path);
+    if (made === undefined) return { key, value: null, source: "default" };
+    return { key, value: toJson(key.notation, key.default ?? String(made)), source: "default" };
+  });
+}
+
+interface Merged<T> {
+  readonly config: T;
+  readonly settings: ReadonlyMap<ConfigKey, Setting>;
+}
+
+function merge<T>({ schema, keys }: ConfigSchema<T>, { file, env, set }: ConfigSources): Merged<T> {
   const readings = [
     ...(file === undefined ? [] : [readYaml(keys, file)]),
     readEnvironment(keys, env),
@@ -58,7 +92,14 @@ export function loadConfig<T>({ schema, keys }: ConfigSchema<T>, { file, env, se
     ...(result.issues ?? []).map((issue) => problemOf(issue, keys, settings)),
   ];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
-  return deepFreeze(result.output);
+  return { config: result.output, settings };
+}
+
+function valueAt(config: unknown, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (part, name) => (typeof part === "object" && part !== null ? Reflect.get(part, name) : undefined),
+    config,
+  );
 }
 
 interface Tree {

@@ -11,6 +11,8 @@ export interface Setting {
   readonly key: ConfigKey;
   readonly value: RawValue;
   readonly place: Place;
+  /** The place in the words of `print-config`: "configs/config.yaml:3", "env IM__LOG__LEVEL", "--set". */
+  readonly source: string;
 }
 
 /** One mistake. */
@@ -37,7 +39,7 @@ export function readEnvironment(
     key.env.flatMap((name): Setting[] => {
       const value = env[name];
       if (value === undefined || (value === "" && !name.startsWith("IM__"))) return [];
-      return [{ key, value, place: `env ${name}` }];
+      return [{ key, value, place: `env ${name}`, source: `env ${name}` }];
     }),
   );
   const known = new Set(keys.flatMap((key) => key.env));
@@ -63,7 +65,7 @@ export function readAssignments(keys: readonly ConfigKey[], assignments: readonl
     const key = keys.find((candidate) => candidate.key === name);
     if (equals === -1) problems.push({ source: place, key: name, message: "no value: write --set key=value" });
     else if (key === undefined) problems.push({ source: place, key: name, message: unknownKey(name, keys) });
-    else settings.push({ key, value: assignment.slice(equals + 1), place });
+    else settings.push({ key, value: assignment.slice(equals + 1), place, source: "--set" });
   }
   return { settings, problems };
 }

@@ -8,6 +8,14 @@ export type RawValue = string | readonly string[];
 /** A valibot schema from what a source gives to the value that the program uses. */
 export type Form<T> = v.GenericSchema<RawValue, T>;
 
+/** How a value is written in JSON, for what shows values and for editors. */
+export interface Notation {
+  /** A list is one text with commas outside of files; a number may also be text, where it has a unit. */
+  readonly kind: "text" | "number" | "list";
+  /** A JSON Schema of what a file may have. It may let a mistake pass, but refuses nothing that the form takes. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
 /** A network address. As a place to listen at, host "" is every interface and port 0 a free port. */
 export interface Address {
   /** A name, an IPv4 address or an IPv6 address without brackets. */
@@ -20,6 +28,10 @@ interface Reader<T> {
   /** Follows "is not" in the message, and ends in an example. */
   readonly wants: string;
   readonly read: (text: string) => T | undefined;
+  /** As in `Notation`. */
+  readonly json: Notation["json"];
+  /** Default: text. */
+  readonly kind?: "number";
   /** Whether a message may quote the text. */
   readonly quotes?: false;
 }
@@ -30,6 +42,16 @@ interface Bounds {
   readonly max: number;
 }
 
+/** YAML reads `0123` as a number, and here it means the text that stands there. */
+const anyScalar = ["string", "number", "boolean"];
+const namePattern = /^[A-Za-z0-9._-]+$/;
+const pathPattern = /^(?:\/[A-Za-z0-9._~-]+)+$/;
+const digitsPattern = /^\d+$/;
+const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+const bytesPattern = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/;
+const addressPattern = /^(?:\[([^\]]*)\]|([A-Za-z0-9._-]*)):(\d{1,5})$/;
+const mediaTypePattern = /^[A-Za-z0-9.+_/-]+$/;
+
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const unitBytes: Readonly<Record<string, number>> = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
 
@@ -38,6 +60,7 @@ export function text(): Form<string> {
   return one({
     wants: "text: at least one character, no control characters, no white space at its ends",
     read: (given) => (given !== "" && given.trim() === given && !/\p{Cc}/u.test(given) ? given : undefined),
+    json: { type: anyScalar, minLength: 1 },
     quotes: false,
   });
 }
@@ -46,7 +69,8 @@ export function text(): Form<string> {
 export function name(maxLength: number): Form<string> {
   return one({
     wants: `a name: 1 to ${maxLength} letters, digits, ".", "_" or "-"`,
-    read: (given) => (/^[A-Za-z0-9._-]+$/.test(given) && given.length <= maxLength ? given : undefined),
+    read: (given) => (namePattern.test(given) && given.length <= maxLength ? given : undefined),
+    json: { type: anyScalar, pattern: namePattern.source, maxLength },
   });
 }
 
@@ -54,7 +78,8 @@ export function name(maxLength: number): Form<string> {
 export function urlPath(): Form<string> {
   return one({
     wants: "a path, such as /ws",
-    read: (given) => (/^(?:\/[A-Za-z0-9._~-]+)+$/.test(given) ? given : undefined),
+    read: (given) => (pathPattern.test(given) ? given : undefined),
+    json: { type: "string", pattern: pathPattern.source },
   });
 }
 
@@ -63,6 +88,7 @@ export function choice<const T extends string>(...values: readonly T[]): Form<T>
   return one({
     wants: `one of ${values.join(", ")}`,
     read: (given) => values.find((value) => value === given),
+    json: { enum: values },
   });
 }
 
@@ -70,7 +96,9 @@ export function choice<const T extends string>(...values: readonly T[]): Form<T>
 export function integer({ min, max }: Bounds): Form<number> {
   return one({
     wants: `a whole number from ${min} to ${max}`,
-    read: (given) => (/^\d+$/.test(given) ? within(Number(given), { min, max }) : undefined),
+    read: (given) => (digitsPattern.test(given) ? within(Number(given), { min, max }) : undefined),
+    json: { type: ["integer", "string"], minimum: min, maximum: max, pattern: digitsPattern.source },
+    kind: "number",
   });
 }
 
@@ -84,11 +112,12 @@ export function duration({ min = 1, max = dayMs }: Partial<Bounds> = {}): Form<n
   return one({
     wants: `a duration from ${writtenMs(min)} to ${writtenMs(max)}: write a number with its unit (ms, s, m, h), such as 30s`,
     read: (given) => {
-      if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(given)) return undefined;
+      if (!durationPattern.test(given)) return undefined;
       const parts = [...given.matchAll(/([\d.]+)([a-z]+)/g)];
       const ms = parts.reduce((sum, [, amount, unit = ""]) => sum + Number(amount) * (unitMs[unit] ?? Number.NaN), 0);
       return within(Math.round(ms), { min, max });
     },
+    json: { type: "string", pattern: durationPattern.source },
   });
 }
 
@@ -97,10 +126,12 @@ export function bytes({ min = 1, max = 2 ** 30 }: Partial<Bounds> = {}): Form<nu
   return one({
     wants: `a size from ${writtenBytes(min)} to ${writtenBytes(max)}: write bytes, or a number with KiB, MiB or GiB, such as 64KiB`,
     read: (given) => {
-      const [, amount, unit = ""] = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/.exec(given) ?? [];
+      const [, amount, unit = ""] = bytesPattern.exec(given) ?? [];
       const size = Number(amount) * (unitBytes[unit] ?? Number.NaN);
       return Number.isInteger(size) ? within(size, { min, max }) : undefined;
     },
+    json: { type: ["integer", "string"], minimum: min, maximum: max, pattern: bytesPattern.source },
+    kind: "number",
   });
 }
 
@@ -109,6 +140,7 @@ export function listenAddress(): Form<Address> {
   return one({
     wants: "an address to listen at: write host:port, or :port for every interface, such as :8080",
     read: (given) => readAddress(given),
+    json: addressJson,
   });
 }
 
@@ -119,14 +151,15 @@ export function dialAddress(): Form<Address> {
 
 /** Servers to dial, each "host:port" as their clients take it. */
 export function servers(): Form<readonly string[]> {
-  return many({ wants: dialReader.wants, read: (given) => dialReader.read(given) && given });
+  return many({ ...dialReader, read: (given) => dialReader.read(given) && given });
 }
 
 /** Values of the JWT header `typ` (RFC 7515 §4.1.9). */
 export function mediaTypes(): Form<readonly string[]> {
   return many({
     wants: "a media type without its application/, such as at+jwt",
-    read: (given) => (/^[A-Za-z0-9.+_/-]+$/.test(given) ? given : undefined),
+    read: (given) => (mediaTypePattern.test(given) ? given : undefined),
+    json: { type: anyScalar, pattern: mediaTypePattern.source },
   });
 }
 
@@ -135,16 +168,26 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** A value as JSON has it: a list as a list, a plain number as a number. */
+export function toJson({ kind }: Notation, value: RawValue): string | number | readonly string[] {
+  if (typeof value !== "string") return value;
+  if (kind === "list") return splitList(value);
+  return kind === "number" && digitsPattern.test(value) ? Number(value) : value;
+}
+
+const addressJson: Notation["json"] = { type: "string", pattern: addressPattern.source };
+
 const dialReader: Reader<Address> = {
   wants: "an address to connect to: write host:port, such as localhost:9092",
   read: (given) => {
     const address = readAddress(given);
     return address === undefined || address.host === "" || address.port === 0 ? undefined : address;
   },
+  json: addressJson,
 };
 
 function readAddress(given: string): Address | undefined {
-  const [, bracketed, host = "", digits] = /^(?:\[([^\]]*)\]|([A-Za-z0-9._-]*)):(\d{1,5})$/.exec(given) ?? [];
+  const [, bracketed, host = "", digits] = addressPattern.exec(given) ?? [];
   if (digits === undefined || Number(digits) > 65_535) return undefined;
   if (bracketed !== undefined && !isIPv6(bracketed)) return undefined;
   return { host: bracketed ?? host, port: Number(digits) };
@@ -174,6 +217,7 @@ function one<T>(reader: Reader<T>): Form<T> {
       addIssue({ message: complaint(given, reader) });
       return NEVER;
     }),
+    notation({ kind: reader.kind ?? "text", json: reader.json }),
   );
 }
 
@@ -182,8 +226,7 @@ function many<T>(reader: Reader<T>): Form<readonly T[]> {
   return v.pipe(
     v.custom<RawValue>((given) => typeof given === "string" || Array.isArray(given)),
     v.rawTransform<RawValue, readonly T[]>(({ dataset, addIssue, NEVER }) => {
-      const given =
-        typeof dataset.value === "string" ? dataset.value.split(",").map((part) => part.trim()) : dataset.value;
+      const given = typeof dataset.value === "string" ? splitList(dataset.value) : dataset.value;
       if (given.length === 0) {
         addIssue({ message: "an empty list" });
         return NEVER;
@@ -196,7 +239,20 @@ function many<T>(reader: Reader<T>): Form<readonly T[]> {
       }
       return values;
     }),
+    notation({
+      kind: "list",
+      json: { anyOf: [{ type: "array", items: reader.json, minItems: 1 }, { type: "string" }] },
+    }),
   );
+}
+
+function splitList(given: string): string[] {
+  return given.split(",").map((part) => part.trim());
+}
+
+/** Goes with the form into each key that is made of it. */
+function notation<T>(notation: Notation): v.MetadataAction<T, { readonly notation: Notation }> {
+  return v.metadata({ notation });
 }
 
 function complaint(given: string, reader: Reader<unknown>): string {

@@ -52,7 +52,10 @@ export function readYaml(keys: readonly ConfigKey[], file: ConfigFile): Reading 
     const offset = offsetOf(value) ?? keyOffset;
     const read = textOf(resolved(value));
     if (read === undefined) complain(offset, key.key, "wants a value");
-    else settings.push({ key, value: read, place: placeOf(offset) });
+    else {
+      const { line } = lineCounter.linePos(offset);
+      settings.push({ key, value: read, place: placeOf(offset), source: `${file.name}:${line}` });
+    }
   }
 
   function textOf(node: unknown): RawValue | undefined {

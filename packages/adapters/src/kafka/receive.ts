@@ -26,7 +26,7 @@ const maxPauseMs = 5000;
 
 /** Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects when kafkajs gave up, or we on it. */
 export async function receive({ subscription, client, setReady, now, log }: ReceiveOptions): Promise<void> {
-  const { groupId, topics, deliver, signal } = subscription;
+  const { groupId, topics, deliver, onLag, signal } = subscription;
   const consumer = client.kafka.consumer({
     groupId,
     sessionTimeout: 30_000,
@@ -58,7 +58,7 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
   }
 
   async function takeBatch(payload: EachBatchPayload): Promise<void> {
-    const { topic, partition, messages } = payload.batch;
+    const { topic, partition, messages, highWatermark } = payload.batch;
     for (let start = 0; start < messages.length; start += maxBatchRecords) {
       const part = messages.slice(start, start + maxBatchRecords);
       const lastOffset = part.at(-1)?.offset;
@@ -72,6 +72,7 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
         heartbeat = async () => {};
         pulse.setBusy(false);
       }
+      onLag?.(Math.max(0, Number(highWatermark) - Number(lastOffset) - 1));
       // Before the commit: if that fails, the next one makes up for it, and the records need not come again.
       payload.resolveOffset(lastOffset);
       // Not the consumer's own `commitOffsets`: that one does nothing once the consumer is told to stop.

@@ -47,18 +47,33 @@ describe("client frames", () => {
     ["the name of the field", '{"type":"send_message","message_id":"m"}', "UNKNOWN_FRAME_TYPE", "m"],
     ["data that is no object", '{"type":"ping","message_id":"m","data":[]}', "INVALID_FIELD", "m"],
     ["a missing field", '{"type":"mark-read","message_id":"m","data":{"conversation_id":"c"}}', "INVALID_FIELD", "m"],
-    ["an empty required field", '{"type":"auth","message_id":"m","data":{"token":""}}', "INVALID_FIELD", "m"],
+    [
+      "an empty required field",
+      '{"type":"typing","message_id":"m","data":{"conversation_id":""}}',
+      "INVALID_FIELD",
+      "m",
+    ],
     [
       "a seq_id over 2^53",
       '{"type":"mark-read","message_id":"m","data":{"conversation_id":"c","seq_id":9007199254740993}}',
       "INVALID_FIELD",
       "m",
     ],
-    ["a message_id that is no text", '{"type":"ping","message_id":1}', "INVALID_FIELD", ""],
+    ["a message_id that is no id", '{"type":"ping","message_id":true}', "INVALID_FIELD", ""],
   ])("%s is refused and its message_id echoed", (_name, text, reason, messageId) => {
     const result = decodeClientFrame(text);
     expect(result.messageId).toBe(messageId);
     expect(result.error && reasonOf(result.error)).toBe(reason);
+  });
+
+  test.each([
+    ["7", "7"],
+    ["12345678901234567890", "12345678901234567890"],
+  ])("a message_id may come as the number %s", (json, messageId) => {
+    expect(decodeClientFrame(`{"type":"ping","message_id":${json}}`)).toMatchObject({
+      messageId,
+      frame: { messageId },
+    });
   });
 
   test("never throws", () => {

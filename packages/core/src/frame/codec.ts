@@ -26,6 +26,7 @@ interface FrameType {
 const clientFrames = frameTypes(ClientFrameSchema);
 const serverFrames = frameTypes(ServerFrameSchema);
 const serverFramesByCase = new Map([...serverFrames.values()].map((type) => [type.field.localName, type]));
+const clientFrameNames = new Map([...clientFrames].map(([name, { field }]) => [field.localName, name]));
 const encoder = new TextEncoder();
 
 /** Never throws. Unknown fields are ignored. */
@@ -81,11 +82,31 @@ export function encodeServerFrame(data: ServerFrameData, messageId: string, nowM
  * @throws ConnectError invalid_argument when the contract has no such frame, or the data does not fit it
  */
 export function encodeForeignFrame(type: string, data: JsonTree, nowMs: number): Uint8Array {
+  const desc = foreignFrame(type);
+  return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
+}
+
+/** @throws ConnectError invalid_argument when the contract has no such server frame */
+export function checkForeignFrame(type: string): void {
+  foreignFrame(type);
+}
+
+function foreignFrame(type: string): DescMessage {
   const desc = serverFrames.get(type)?.field.message;
   if (desc === undefined) {
     throw failure(Code.InvalidArgument, "UNKNOWN_FRAME_TYPE", `unknown frame type: ${shown(type)}`);
   }
-  return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
+  return desc;
+}
+
+/** The name of a frame on the wire. */
+export function serverFrameType(data: ServerFrameData): string {
+  const type = data.case === undefined ? undefined : serverFramesByCase.get(data.case);
+  return type === undefined ? "" : typeName(type.field);
+}
+
+export function clientFrameType({ data }: ClientFrame): string {
+  return data.case === undefined ? "" : (clientFrameNames.get(data.case) ?? "");
 }
 
 /** The data of an `error` frame. */
@@ -130,10 +151,14 @@ function envelopeText(envelope: { [key: string]: JsonTree }, ...names: readonly 
   if (name === undefined || value === undefined || value === null) {
     return undefined;
   }
-  if (typeof value !== "string") {
-    throw invalidFields({ field: name, description: "must be a string" });
+  if (typeof value === "string") {
+    return value;
   }
-  return value;
+  // As everywhere an id may come as a number.
+  if (name !== "type" && (typeof value === "bigint" || Number.isSafeInteger(value))) {
+    return String(value);
+  }
+  throw invalidFields({ field: name, description: "must be a string" });
 }
 
 /** A client's own word in our answer, bounded. */

@@ -170,6 +170,10 @@ test("maps by number and by flag", () => {
     "by_number.1",
     "by_number.x",
   ]);
+  for (const value of ["[]", '["a"]', '"text"', "1", "true"]) {
+    expect(refusedFields(`{"by_number":${value}}`)).toEqual(["by_number"]);
+  }
+  expect(read('{"by_number":null}')).toEqual(read("{}"));
 });
 
 test("what was written is read back the same", () => {

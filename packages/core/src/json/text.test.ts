@@ -90,15 +90,12 @@ test.each([
   ["200,000 backslashes", `"${"\\".repeat(200_000)}"`],
   ["100,000 escaped quotes", `"${'\\"'.repeat(100_000)}"`],
 ])("%s take no more than linear time", (_name, text) => {
-  // The best of three: the machine may be busy with other tests.
-  const durationsMs = [1, 2, 3].map(() => {
-    const started = performance.now();
-    try {
-      parseJson(text);
-    } catch (error) {
-      expect(error).toBeInstanceOf(ConnectError);
-    }
-    return performance.now() - started;
-  });
-  expect(Math.min(...durationsMs)).toBeLessThan(200);
+  const started = performance.now();
+  try {
+    parseJson(text);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConnectError);
+  }
+  // What grows with the square takes many seconds here; a busy machine takes a few times what JSON.parse does.
+  expect(performance.now() - started).toBeLessThan(1500);
 });

@@ -162,7 +162,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   async function run(subscription: Subscription): Promise<void> {
-    const { groupId, alsoCreate = [], deliver, onReady, signal } = subscription;
+    const { groupId, alsoCreate = [], deliver, onReady, onLag, signal } = subscription;
     if (signal.aborted) return;
     create(alsoCreate);
     const { group, partitions } = join(subscription);
@@ -180,6 +180,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
       try {
         await deliver(records);
         group.positions.set(partition, end);
+        onLag?.(partition.firstOffset + partition.kept.length - end);
         dropCommitted(partition);
         pauseMs = minPauseMs;
         // A backlog must not keep the event loop from everything else.

@@ -3,9 +3,10 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { Log, Socket } from "../adapters.ts";
 import { Connection } from "../connection.ts";
+import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { CloseCode, reasonOf } from "../errors.ts";
-import { encodeServerFrame, errorFrame, type ServerFrameData } from "../frame/codec.ts";
+import { encodeServerFrame, errorFrame, type ServerFrameData, serverFrameType } from "../frame/codec.ts";
 import type { Hub } from "../hub.ts";
 import type { Identity, VerifyToken } from "../identity/token.ts";
 import type { WebSocketLimits } from "../options.ts";
@@ -20,12 +21,17 @@ export interface ConnectionsOptions {
   readonly userEvents: UserEvents;
   readonly verifyToken: VerifyToken;
   readonly limits: WebSocketLimits;
+  readonly counters: Counters;
   readonly defer: ((run: () => void) => void) | undefined;
   readonly log: Log;
   readonly now: () => number;
 }
 
 export interface Connections {
+  /** Authenticated or not. */
+  readonly size: number;
+  /** What waits for slow readers. */
+  readonly bufferedBytes: number;
   /** @param identity absent: a first `auth` frame has to come in time */
   open(socket: Socket, identity: Identity | undefined): Connection;
   /** The socket is gone, or the peer has closed it. */
@@ -49,13 +55,19 @@ export interface Connections {
 }
 
 export function createConnections(options: ConnectionsOptions): Connections {
-  const { gatewayId, hub, userEvents, verifyToken, limits, log, now } = options;
+  const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
   /** Upgraded, not authenticated yet. */
   const waiting = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
 
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
-    turn.send(connection, encodeServerFrame(data, messageId, now()));
+    count(counters.framesOut, serverFrameType(data));
+    send(connection, encodeServerFrame(data, messageId, now()));
+  };
+
+  const send = (connection: Connection, frame: Uint8Array): void => {
+    counters.bytesOut += frame.length;
+    turn.send(connection, frame);
   };
 
   /** Opened for good, now that it is known whose it is. */
@@ -126,11 +138,18 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const everybody = (): readonly Connection[] => [...waiting, ...hub.all()];
 
   return {
-    send: turn.send,
+    get size() {
+      return waiting.size + hub.size;
+    },
+    get bufferedBytes() {
+      return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
+    },
+    send,
     answer,
     close,
 
     open(socket, identity) {
+      counters.connectionsOpened += 1;
       const connection = new Connection(crypto.randomUUID(), socket, limits, now());
       if (identity === undefined) {
         waiting.add(connection);

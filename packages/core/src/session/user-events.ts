@@ -1,5 +1,6 @@
 // Tells im-logic who came and who went: the records on `user-events`. An event is repeated until Kafka has it.
 import { create } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
 import { UserEventSchema } from "@im-gateway/proto";
 import type { Log, Producer, ProducerRecord } from "../adapters.ts";
 import { toConnectError } from "../error-json.ts";
@@ -44,11 +45,16 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
       try {
         return await producer.send(record);
       } catch (thrown) {
+        const error = toConnectError(thrown);
+        if (error.code === Code.InvalidArgument) {
+          log("error", "user event refused for good", { ...fields, reason: reasonOf(error) });
+          return;
+        }
         // The first failure of an event is worth a line, its repetitions are not.
         log(attempt === 1 ? "warn" : "debug", "user event not published, trying again", {
           ...fields,
           attempt,
-          reason: reasonOf(toConnectError(thrown)),
+          reason: reasonOf(error),
         });
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }

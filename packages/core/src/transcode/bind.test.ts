@@ -5,6 +5,7 @@ import {
   type FieldDescriptorProtoSchema,
   FileDescriptorProtoSchema,
   FieldDescriptorProto_Label as Label,
+  type MethodDescriptorProtoSchema,
   MethodOptionsSchema,
   FieldDescriptorProto_Type as Type,
 } from "@bufbuild/protobuf/wkt";
@@ -16,6 +17,7 @@ import { writeMessage } from "../json/write.ts";
 import { createTranscoder, type Transcoder } from "./transcoder.ts";
 
 type FieldInit = MessageInitShape<typeof FieldDescriptorProtoSchema>;
+type MethodInit = MessageInitShape<typeof MethodDescriptorProtoSchema>;
 
 function field(name: string, number: number, type: Type, more: FieldInit = {}): FieldInit {
   const jsonName = name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
@@ -25,7 +27,7 @@ function field(name: string, number: number, type: Type, more: FieldInit = {}): 
 const ofType = (typeName: string): FieldInit => ({ typeName: `.test.${typeName}` });
 
 /** A service of one method for each rule; request and answer are of one type. */
-function serviceOf(rules: readonly HttpRule[]): DescService {
+function serviceOf(rules: readonly (HttpRule | undefined)[], more: MethodInit = {}): DescService {
   const registry = createFileRegistry(
     create(FileDescriptorProtoSchema, {
       name: "test.proto",
@@ -72,8 +74,10 @@ function serviceOf(rules: readonly HttpRule[]): DescService {
           name: "Library",
           method: rules.map((rule, index) => {
             const options = create(MethodOptionsSchema);
-            setExtension(options, http, rule);
-            return { name: `M${index}`, inputType: ".test.Book", outputType: ".test.Book", options };
+            if (rule !== undefined) {
+              setExtension(options, http, rule);
+            }
+            return { name: `M${index}`, inputType: ".test.Book", outputType: ".test.Book", options, ...more };
           }),
         },
       ],
@@ -285,6 +289,14 @@ describe("a path", () => {
     expect(await answer(library, method, path)).toMatchObject({ status: 405, allow });
     expect(await answer(library, "OPTIONS", path)).toMatchObject({ status: 204, allow });
   });
+});
+
+test("methods without a rule and streams have no route", () => {
+  const routesOf = (service: DescService): number =>
+    createTranscoder({ services: [service], transport: echo }).routes.length;
+  expect(routesOf(serviceOf([get("/a"), undefined]))).toBe(1);
+  expect(routesOf(serviceOf([get("/a")], { serverStreaming: true }))).toBe(0);
+  expect(routesOf(serviceOf([undefined], { clientStreaming: true }))).toBe(0);
 });
 
 test.each([

@@ -30,6 +30,8 @@ describe("templates", () => {
   test.each([
     "",
     "a",
+    "ab/c",
+    "{x}",
     "//a",
     "/a/",
     "/a:",

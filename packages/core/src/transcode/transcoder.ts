@@ -19,8 +19,19 @@ export interface TranscoderOptions<Caller> {
   readonly authorize?: (method: DescMethodUnary, headers: Headers) => Promise<Caller>;
   /** Completes and checks the bound request before the call. Throws a ConnectError to refuse. */
   readonly prepare?: (method: DescMethodUnary, request: Message, caller: Caller) => void;
+  /** Told of every answer, for metrics. */
+  readonly onAnswer?: (answer: Answered) => void;
   /** Told of every failed call, for the log. */
   readonly onError?: (error: ConnectError, route: Route, trace: Trace) => void;
+}
+
+export interface Answered {
+  /** One of those that HTTP knows, else "OTHER". */
+  readonly httpMethod: string;
+  /** Absent where no route was found. */
+  readonly route: Route | undefined;
+  readonly status: number;
+  readonly seconds: number;
 }
 
 export interface RawRequest {
@@ -40,6 +51,7 @@ export interface Transcoder {
   readonly routes: readonly Route[];
 }
 
+const httpMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json$/i;
 const JSON_ACCEPT = /^(?:\*\/\*|application\/(?:\*|json|[\w.+-]+\+json))$/i;
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -53,6 +65,18 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
   }
 
   const handle = async (request: RawRequest): Promise<Response> => {
+    const startedMs = performance.now();
+    const { response, route } = await answer(request);
+    options.onAnswer?.({
+      httpMethod: httpMethods.has(request.method) ? request.method : "OTHER",
+      route,
+      status: response.status,
+      seconds: (performance.now() - startedMs) / 1000,
+    });
+    return response;
+  };
+
+  const answer = async (request: RawRequest): Promise<{ response: Response; route?: Route }> => {
     const trace = traceOf(request.headers.get("traceparent"));
     let route: Route | undefined;
     try {
@@ -60,17 +84,18 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
       refuseDotSegments(path);
       const match = trie.match(request.method === "HEAD" ? "GET" : request.method, path);
       if (match.kind !== "found") {
-        return unmatched(request, match, trace);
+        return { response: unmatched(request, match, trace) };
       }
       route = match.route;
       const response = await call(route, match.segments, query.join("?"), request, trace);
-      return request.method === "HEAD" ? new Response(null, response) : response;
+      return { route, response: request.method === "HEAD" ? new Response(null, response) : response };
     } catch (thrown) {
       const error = toConnectError(thrown);
       if (route !== undefined) {
         options.onError?.(error, route, trace);
       }
-      return errorResponse(error, trace.traceId);
+      const response = errorResponse(error, trace.traceId);
+      return route === undefined ? { response } : { response, route };
     }
   };
 

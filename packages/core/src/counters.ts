@@ -1,0 +1,81 @@
+// What the gateway counts on its hot paths: plain numbers, which the metrics exporter reads when it is scraped.
+import type { Producer } from "./adapters.ts";
+import { toConnectError } from "./error-json.ts";
+import { reasonOf } from "./errors.ts";
+
+/** The configured role of a topic, never its name: that may have a gateway's id in it. */
+export type TopicRole = "upstream" | "downstream" | "user_events";
+
+export interface Counters {
+  connectionsOpened: number;
+  /** By close code. */
+  readonly connectionsClosed: Map<number, number>;
+  /** By frame type; "invalid" is what could not be read. */
+  readonly framesIn: Map<string, number>;
+  readonly framesOut: Map<string, number>;
+  bytesIn: number;
+  bytesOut: number;
+  /** Frames handed to a connection because of a downstream record. */
+  deliveriesDelivered: number;
+  /** Downstream records for nobody who is here. */
+  deliveriesOffline: number;
+  readonly recordsProduced: Map<TopicRole, number>;
+  recordsConsumed: number;
+  /** By role, then by reason. */
+  readonly recordFailures: Map<TopicRole, Map<string, number>>;
+  /** Records of the downstream topic that were still to come when the last batch was delivered. */
+  consumerLagRecords: number;
+}
+
+export function createCounters(): Counters {
+  return {
+    connectionsOpened: 0,
+    connectionsClosed: new Map(),
+    framesIn: new Map(),
+    framesOut: new Map(),
+    bytesIn: 0,
+    bytesOut: 0,
+    deliveriesDelivered: 0,
+    deliveriesOffline: 0,
+    recordsProduced: new Map(),
+    recordsConsumed: 0,
+    recordFailures: new Map(),
+    consumerLagRecords: 0,
+  };
+}
+
+export function count<K>(counts: Map<K, number>, key: K, by = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + by);
+}
+
+export function countFailure(counters: Counters, role: TopicRole, reason: string): void {
+  const reasons = counters.recordFailures.get(role) ?? new Map<string, number>();
+  count(reasons, reason);
+  counters.recordFailures.set(role, reasons);
+}
+
+/** A downstream record was handed to so many connections. @param type of the frame */
+export function countDelivery(counters: Counters, type: string, receivers: number): void {
+  if (receivers === 0) {
+    counters.deliveriesOffline += 1;
+  } else {
+    counters.deliveriesDelivered += receivers;
+    count(counters.framesOut, type, receivers);
+  }
+}
+
+/** The producer, with what it stores and what it does not counted under a role. */
+export function countedProducer(producer: Producer, role: TopicRole, counters: Counters): Producer {
+  return {
+    async send(record) {
+      try {
+        await producer.send(record);
+        count(counters.recordsProduced, role);
+      } catch (thrown) {
+        countFailure(counters, role, reasonOf(toConnectError(thrown)));
+        throw thrown;
+      }
+    },
+    close: () => producer.close(),
+  };
+}
