@@ -24,11 +24,7 @@ export function newTrace(): Trace {
   return { traceId, traceparent: `00-${traceId}-${hex.slice(32)}-00` };
 }
 
-/** 24 random bytes: a trace id and a span id. */
+/** 48 digits, a trace id and a span id, random but for a few bits. By UUIDs: runtimes draw those ahead, random bytes cost ten times as much. */
 function randomHex(): string {
-  let hex = "";
-  for (const byte of crypto.getRandomValues(new Uint8Array(24))) {
-    hex += (byte | 0x100).toString(16).slice(1);
-  }
-  return hex;
+  return (crypto.randomUUID() + crypto.randomUUID()).replaceAll("-", "").slice(0, 48);
 }
