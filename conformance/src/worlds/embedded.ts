@@ -12,7 +12,7 @@ export async function startEmbeddedWorld(): Promise<World> {
   const address = await freeAddress();
   const metrics = await freeAddress();
   const set = [`server.http_addr=${address}`, `metrics.addr=${metrics}`, `data_dir=${dataDir}`];
-  const gateway = createProgram("gateway", "im-gateway", set, { holdsSockets: true });
+  const gateway = createProgram("gateway", "im-gateway", set, { holdsSockets: true, scratch: dataDir });
   await gateway.start();
   const one = { http: `http://${address}`, ws: `ws://${address}/ws`, metrics: `http://${metrics}/metrics` };
   return {

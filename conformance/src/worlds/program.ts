@@ -23,12 +23,12 @@ export function createProgram(
   name: string,
   command: string,
   set: readonly string[],
-  options: { readonly holdsSockets: boolean; readonly config?: string },
+  options: { readonly holdsSockets: boolean; readonly config?: string; readonly scratch?: string },
 ): Program {
   let part: Part | undefined;
 
   const begin = async (): Promise<void> => {
-    part = launch(name, command, set, options.config);
+    part = launch(name, command, set, options);
     await part.waitForLine(/"message":"listening"/, startTimeoutMs);
   };
 
@@ -60,14 +60,20 @@ export function createProgram(
   };
 }
 
-/** Starts a launcher of `bin/`; `config` is a file of `configs/`. */
-export function launch(name: string, command: string, set: readonly string[], config?: string): Part {
-  return start(name, command, [
+/** Starts a launcher of `bin/`. `config`: a file of `configs/`; `scratch`: a folder that goes when the tests are killed. */
+export function launch(
+  name: string,
+  command: string,
+  set: readonly string[],
+  { config, scratch }: { readonly config?: string; readonly scratch?: string } = {},
+): Part {
+  const args = [
     "serve",
     ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
     // Its default port is one for the machine, not for a test.
     ...[...(command === "im-gateway" ? ["metrics.addr=127.0.0.1:0"] : []), ...set].flatMap((one) => ["--set", one]),
-  ]);
+  ];
+  return start(name, command, args, scratch);
 }
 
 /** Runs a launcher of `bin/` that ends by itself. */
@@ -92,12 +98,13 @@ export async function stdoutOf(command: string, args: readonly string[]): Promis
   return part.output;
 }
 
-function start(name: string, command: string, args: readonly string[]): Part {
+function start(name: string, command: string, args: readonly string[], scratch?: string): Part {
   return startProcess({
     name,
     command: join(repository, "bin", command),
     args,
     env: plainEnvironment,
+    ...(scratch === undefined ? {} : { scratch }),
   });
 }
 

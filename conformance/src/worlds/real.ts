@@ -30,7 +30,7 @@ export async function startRealWorld(): Promise<RealWorld> {
     "im-logic",
     "im-logic",
     [...shared, `grpc_addr=${grpc}`, `http_addr=${http}`, `data_dir=${dataDir}`],
-    { holdsSockets: false, config: "im-logic.yaml" },
+    { holdsSockets: false, config: "im-logic.yaml", scratch: dataDir },
   );
   const gateway = (id: string, address: string, metrics: string): Program =>
     createProgram(

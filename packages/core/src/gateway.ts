@@ -372,8 +372,8 @@ export function createGateway(options: GatewayOptions): Gateway {
 }
 
 const lifecycleReasons: Readonly<Record<Exclude<Lifecycle["t"], "running">, string>> = {
-  idle: "gateway: its key is not claimed yet",
-  evicted: "gateway: another process holds its key",
+  idle: "registry: this gateway's key is not claimed yet",
+  evicted: "registry: another process holds this gateway's key",
   drained: "gateway: draining",
 };
 

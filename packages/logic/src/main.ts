@@ -7,6 +7,7 @@ import {
   createBus,
   createRegistry,
   logFormat,
+  opened,
   runProgram,
   sharedTopics,
   whenReady,
@@ -63,8 +64,9 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     ...(logic.ready ? [] : ["kafka: upstream and user-events are not being consumed"]),
     ...(registration === undefined ? ["etcd: not registered"] : []),
   ];
-  const grpc = await createGrpcServer({ routes: logic.routes, addr: config.grpcAddr, log: logger.module("grpc") });
-  const health = await createHealthServer({
+  const serving = createGrpcServer({ routes: logic.routes, addr: config.grpcAddr, log: logger.module("grpc") });
+  const grpc = await opened("grpc_addr", serving);
+  const healthServing = createHealthServer({
     instance,
     version,
     unready,
@@ -78,6 +80,7 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     log: logger.module("http"),
     addr: config.httpAddr,
   });
+  const health = await opened("http_addr", healthServing);
 
   const consuming = new AbortController();
   const failed = new AbortController();

@@ -1,5 +1,5 @@
 // The `im-gateway` command on Node: configuration → parts → gateway → open port, and back again on SIGTERM.
-import { aborted, advertisedAddress, logFormat, runProgram, whenReady } from "@im-gateway/adapters/command";
+import { aborted, advertisedAddress, logFormat, opened, runProgram, whenReady } from "@im-gateway/adapters/command";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "@im-gateway/adapters/config";
 import { createLogger } from "@im-gateway/adapters/log";
 import { createGatewayMetrics, serveMetrics } from "@im-gateway/adapters/metrics";
@@ -49,7 +49,7 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     observer: metrics.observer,
     defer: setImmediate,
   });
-  const listening = await serveGateway({
+  const serving = serveGateway({
     gateway,
     host: server.httpAddr.host,
     port: server.httpAddr.port,
@@ -59,19 +59,21 @@ async function serve(config: GatewayConfig, stop: AbortSignal): Promise<void> {
     readTimeoutMs: server.readTimeoutMs,
     writeTimeoutMs: server.writeTimeoutMs,
   });
-  const scraped = await serveMetrics({
+  const listening = await opened("server.http_addr", serving);
+  const scraping = serveMetrics({
     render: () => metrics.render(gateway),
     contentType: metrics.contentType,
     addr: config.metrics.addr,
     log: logger.module("metrics"),
   });
+  const scraped = await opened("metrics.addr", scraping);
   try {
     await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
     const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
     if (await whenReady(gateway.unready, stop, log)) {
       log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
-        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, config.dataDir));
+        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));
       }
       await aborted(stop);
     }

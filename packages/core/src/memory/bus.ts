@@ -173,6 +173,8 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
       const batch = take(group, partitions);
       if (batch === undefined) {
         await nextChange();
+        // As with Kafka, whoever sent has its answer before anybody has the record; and what one turn sends comes as one batch.
+        await pause(0, signal);
         continue;
       }
       const { partition, records, end } = batch;
