@@ -30,6 +30,10 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
   const type = record.type === "" ? "new-message" : record.type;
   // Whoever is here: a type that is no frame is poison at once, data that does not fit only when somebody should get it.
   checkForeignFrame(type);
+  // An error may say no more than which message it is about.
+  if (type !== "new-message" && type !== "error" && record.data === undefined) {
+    throw invalidFields({ field: "data", description: `is required for ${type}` });
+  }
   return {
     recipients: {
       userIds,

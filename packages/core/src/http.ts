@@ -56,7 +56,9 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     } catch (thrown) {
       // Too large: it was refused before a route was looked for.
       observer?.answered(request.method, "none", 413, 0);
-      return errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+      // The rest of the body is not read, so nothing can follow on this connection.
+      const headers = { connection: "close" };
+      return errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId, headers);
     }
   });
 

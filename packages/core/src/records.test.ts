@@ -162,6 +162,7 @@ describe("downstream", () => {
     ["a client's type", { target_user_id: "a", type: "send-message" }],
     ["a seq_id that is text", { ...seedDownstream, seq_id: "many" }],
     ["a seq_id over 2^53", JSON.stringify(seedDownstream).replace("1001", "9007199254740993")],
+    ["a frame without its data", { target_user_id: "a", type: "message-read" }],
     ["data that does not fit", { target_user_id: "a", type: "message-read", data: { seq_id: [] } }],
     ["a duplicate key", '{"target_user_id":"a","target_user_id":"b"}'],
   ])("%s is poison", (_name, value) => {

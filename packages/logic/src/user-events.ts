@@ -1,5 +1,5 @@
 // Topic `user-events`: connections come and go.
-import { type ConsumerRecord, decodeRecord } from "@im-gateway/core";
+import { type ConsumerRecord, decodeRecord, type Log } from "@im-gateway/core";
 import { type UserEvent, UserEventSchema } from "@im-gateway/proto";
 import type { Downstream, Outgoing } from "./downstream.ts";
 import { lateMessage } from "./fanout.ts";
@@ -19,6 +19,7 @@ export interface UserEventsOptions {
   readonly recent: Recent;
   readonly downstream: Downstream;
   readonly poison: Poison;
+  readonly log: Log;
   readonly now: () => number;
 }
 
@@ -38,7 +39,7 @@ interface Connected {
  * connecting and not routed to it. Rejects only when the database fails.
  */
 export function createUserEvents(options: UserEventsOptions): (records: readonly ConsumerRecord[]) => Promise<void> {
-  const { store, members, messages, routes, recent, downstream, poison, now } = options;
+  const { store, members, messages, routes, recent, downstream, poison, log, now } = options;
 
   function take(record: ConsumerRecord): Connected[] {
     const userEvent = poison.read(record, readUserEvent);
@@ -51,6 +52,14 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
       return [];
     }
     const routeNo = routes.connect(event);
+    if (routeNo === undefined) {
+      const { gatewayId, gatewayEpoch, connectionId } = event;
+      log("warn", "a connection that has ended, or of an epoch that is over, is not routed to", {
+        gateway: gatewayId,
+        gateway_epoch: gatewayEpoch,
+        connection_id: connectionId,
+      });
+    }
     const connectedAtMs = userEvent.timestamp > 0n ? Number(userEvent.timestamp) * 1000 : now();
     return routeNo === undefined ? [] : [{ event, routeNo, connectedAtMs }];
   }

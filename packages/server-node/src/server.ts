@@ -1,6 +1,6 @@
 // The gateway's HTTP port on Node: REST through Hono, WebSockets through ws.
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Gateway, Log } from "@im-gateway/core";
 import { serveSockets } from "./sockets.ts";
@@ -41,7 +41,12 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     { overrideGlobalObjects: false },
   );
   const server = createServer(
-    { requestTimeout: readTimeoutMs, headersTimeout: Math.min(headersTimeoutMs, readTimeoutMs) },
+    {
+      requestTimeout: readTimeoutMs,
+      headersTimeout: Math.min(headersTimeoutMs, readTimeoutMs),
+      // Others (h2c, which Java's HttpClient asks for) are answered as if they had not asked, RFC 9110 §7.8.
+      shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket",
+    },
     (incoming, outgoing) => {
       listener(incoming, outgoing).catch((error: unknown) => {
         log("error", "request failed", { error });
@@ -50,6 +55,12 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     },
   );
   server.timeout = writeTimeoutMs;
+  // The server itself forgets a connection that was upgraded.
+  const connections = new Set<Socket>();
+  server.on("connection", (connection) => {
+    connections.add(connection);
+    connection.once("close", () => connections.delete(connection));
+  });
   serveSockets({ server, gateway, path: wsPath, maxFrameBytes, log });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -66,7 +77,15 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
       new Promise((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
-        signal.addEventListener("abort", () => server.closeAllConnections(), { once: true });
+        const cut = (): void => {
+          for (const connection of connections) {
+            connection.destroy();
+          }
+        };
+        signal.addEventListener("abort", cut, { once: true });
+        if (signal.aborted) {
+          cut();
+        }
       }),
   };
 }

@@ -152,6 +152,36 @@ test("a peer that does not answer the close is dropped", async () => {
   expect(Buffer.concat(received).includes(Buffer.from([0x03, 0xeb]))).toBe(true);
 });
 
+test("a refused upgrade leaves no connection, whatever the peer still sends", async () => {
+  const tcp = connect(listening.port, "127.0.0.1");
+  let answer = "";
+  tcp.on("data", (chunk) => {
+    answer += chunk.toString();
+  });
+  const closed = new Promise<void>((resolve) => tcp.on("close", () => resolve()));
+  tcp.on("error", () => undefined);
+  tcp.write(
+    "GET /ws?token=bad HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  await expect.poll(() => answer).toContain("401");
+  tcp.write("{}".repeat(1000));
+  await closed;
+});
+
+test("a request that offers another upgrade is answered as if it had not", async () => {
+  const tcp = connect(listening.port, "127.0.0.1");
+  let answer = "";
+  tcp.on("data", (chunk) => {
+    answer += chunk.toString();
+  });
+  const body = "{}";
+  tcp.write(
+    `POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await expect.poll(() => answer).toContain('"field":"username"');
+  tcp.destroy();
+});
+
 test.each([
   ["a .. segment, as it came", "GET /api/v1/users/../users/me HTTP/1.1\r\nhost: x\r\n\r\n", 400, "DOT_SEGMENT"],
   ["an encoded . segment", "GET /api/v1/%2e/users/me HTTP/1.1\r\nhost: x\r\n\r\n", 400, "DOT_SEGMENT"],

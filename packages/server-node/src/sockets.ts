@@ -123,5 +123,7 @@ async function refuse(tcp: Duplex, response: Response): Promise<void> {
     lines.push(`${name}: ${value}`);
   }
   lines.push(`content-length: ${body.length}`, "connection: close", "", "");
-  tcp.end(Buffer.concat([Buffer.from(lines.join("\r\n")), body]));
+  // Nobody reads this connection any more: what the peer still sends would keep it open for ever.
+  tcp.resume();
+  tcp.end(Buffer.concat([Buffer.from(lines.join("\r\n")), body]), () => tcp.destroy());
 }

@@ -60,7 +60,8 @@ export function createTopics({ newClient, knownBrokers, replicationFactor, log }
   async function create(admin: Admin, { name, partitions, retentionMs }: Topic): Promise<void> {
     const { brokers } = await admin.describeCluster();
     const copies = replicationFactor ?? Math.min(maxReplicationFactor, Math.max(brokers.length, knownBrokers));
-    const configEntries = [];
+    // kafkajs reads gzip only; so the broker unpacks what other producers have packed.
+    const configEntries = [{ name: "compression.type", value: "uncompressed" }];
     if (retentionMs !== undefined) configEntries.push({ name: "retention.ms", value: String(retentionMs) });
     if (copies >= 3) configEntries.push({ name: "min.insync.replicas", value: "2" });
     const topic = { topic: name, numPartitions: partitions, replicationFactor: copies, configEntries };
