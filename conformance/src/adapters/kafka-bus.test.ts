@@ -37,6 +37,7 @@ it("creates topics with the partitions and the retention asked for, and changes 
       resources[0]?.configEntries.map((entry) => [entry.configName, entry.configValue]) ?? [],
     );
     expect(values["retention.ms"]).toBe("3600000");
+    expect(values["compression.type"]).toBe("uncompressed");
   } finally {
     await admin.disconnect();
   }
