@@ -313,6 +313,9 @@ export function realPartScenarios(world: () => RealWorld): void {
       const error = await sender.next("error", ({ message_id }) => message_id === call);
       expect(error.data.code).toBe("unavailable");
       expect(performance.now() - startedMs).toBeLessThan(sendDeadlineMs);
+      const ready = await fetch(`${a().http}/ready`);
+      expect(ready.status).toBe(503);
+      expect(await ready.text()).toContain("im-logic: no connection to 127.0.0.1:");
       await sender.say(conversationId, "meanwhile");
       await world().logic.start();
       await receiver.next("new-message", ({ data }) => data.content === "meanwhile");

@@ -103,7 +103,15 @@ function remoteLogic(
   return {
     transport,
     embedded: undefined,
-    unready: () => (endpoints.current().length > 0 ? [] : [`im-logic: no ${serviceName} is registered`]),
+    unready() {
+      if (transport.isConnected()) {
+        return [];
+      }
+      const known = endpoints.current().map(({ address, port }) => `${address}:${port}`);
+      return [
+        `im-logic: ${known.length === 0 ? `no ${serviceName} is registered` : `no connection to ${known.join(", ")}`}`,
+      ];
+    },
     async close() {
       transport.close();
       await discovered?.close();

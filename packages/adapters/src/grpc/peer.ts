@@ -37,6 +37,8 @@ export interface Peer {
 }
 
 const channelOptions: ClientOptions = {
+  // A connection without calls stays: readiness asks for it.
+  "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
   // A dead connection is found by a ping, 10 s into a silent call; a live one answers within 5 s.
   "grpc.keepalive_time_ms": 10_000,
   "grpc.keepalive_timeout_ms": 5_000,

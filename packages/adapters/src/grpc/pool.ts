@@ -18,6 +18,8 @@ export interface Pool {
    * @param avoid taken only when there is no other
    */
   pick(end: CallEnd, avoid?: Peer): Promise<Peer>;
+  /** Some peer is connected. While none is, asking tries them all again. */
+  isConnected(): boolean;
   close(): void;
 }
 
@@ -54,6 +56,13 @@ export function createPool(options: PoolOptions): Pool {
       const picked = lessLoadedOfTwo(ready) ?? (await end.race(firstConnected([...peers.values()])));
       if (picked === undefined) throw unreachable();
       return picked;
+    },
+    isConnected() {
+      const connected = [...peers.values()].some((peer) => peer.isReady());
+      if (!connected) {
+        for (const peer of peers.values()) void peer.connect();
+      }
+      return connected;
     },
     close() {
       closing.abort();

@@ -21,6 +21,8 @@ export interface GrpcTransportOptions {
 }
 
 export interface GrpcTransport extends Transport {
+  /** Some endpoint is connected, so that calls have somewhere to go. While none is, asking tries them all again. */
+  isConnected(): boolean;
   /** Drops all connections; calls that run, and later ones, reject with `unavailable`. */
   close(): void;
 }
@@ -61,6 +63,7 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
     async stream(method) {
       throw failure(Code.Unimplemented, "STREAMING_UNSUPPORTED", `${method.name}: streaming calls are not supported`);
     },
+    isConnected: pool.isConnected,
     close: pool.close,
   };
 }
