@@ -14,8 +14,6 @@ export interface Socket {
   ping(): void;
   /** Starts the closing handshake (RFC 6455 §7.1.2) after what was written; the adapter ends the socket by itself if the peer never answers. */
   close(code: number, reason: string): void;
-  /** Drops the socket at once. */
-  terminate(): void;
 }
 
 /** What a runtime tells the gateway about a socket that `Gateway.open` accepted. Each is synchronous and never throws. */

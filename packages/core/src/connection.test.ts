@@ -32,7 +32,6 @@ function recorded(): Recorded {
       },
       ping: () => void own.log.push("ping"),
       close: (code, reason) => void own.log.push(`close ${code} ${reason}`),
-      terminate: () => void own.log.push("terminate"),
     },
   };
   return own;

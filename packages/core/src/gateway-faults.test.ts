@@ -125,7 +125,6 @@ function connect(gateway: Gateway, upgrade: Parameters<Gateway["open"]>[1]): Cli
     },
     ping() {},
     close: (code) => void closes.push(code),
-    terminate() {},
   };
   const events = gateway.open(socket, upgrade);
   return {

@@ -123,7 +123,6 @@ async function start(
       close(code) {
         recorded.closes.push(code);
       },
-      terminate() {},
     };
     const events = gateway.open(socket, upgrade);
     return Object.assign(recorded, {

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { Connection } from "./connection.ts";
 import { createHub, type Recipients } from "./hub.ts";
 
-const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {}, terminate() {} };
+const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {} };
 const identityOf = (userId: string) => ({ userId, deviceId: "", sessionId: "", expiresAtMs: 0 });
 
 test("finds whom a record names, as a plain list would", () => {

@@ -1,5 +1,6 @@
 // im-logic's HTTP port: is it alive, can it do its job, and what has it done.
 import { createServer, type ServerResponse } from "node:http";
+import { type ListenAddress, listen } from "@im-gateway/adapters/command";
 import type { ServiceMetrics } from "@im-gateway/adapters/metrics";
 import type { Log } from "@im-gateway/core";
 
@@ -10,12 +11,11 @@ export interface HealthServerOptions {
   readonly unready: () => readonly string[];
   readonly metrics: ServiceMetrics;
   readonly log: Log;
-  /** Port 0 takes a free one. */
-  readonly addr: { readonly host: string; readonly port: number };
+  readonly addr: ListenAddress;
 }
 
 export interface HealthServer {
-  readonly address: { readonly host: string; readonly port: number };
+  readonly address: ListenAddress;
   close(): Promise<void>;
 }
 
@@ -47,16 +47,9 @@ export async function createHealthServer({
       answer(response, 404, { code: "not_found", message: "/health, /ready and /metrics are here" });
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(addr.port, addr.host === "" ? undefined : addr.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  const bound = server.address();
+  const address = await listen(server, addr);
   return {
-    address: bound !== null && typeof bound === "object" ? { host: bound.address, port: bound.port } : addr,
+    address,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -99,7 +99,6 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
       }
     },
     close: (code, reason) => webSocket.close(code, reason),
-    terminate: () => webSocket.terminate(),
   };
 }
 

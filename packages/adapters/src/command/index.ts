@@ -1,5 +1,6 @@
 export { advertisedAddress } from "./advertised-address.ts";
 export { type Bus, createBus, type SharedTopics, sharedTopics } from "./bus.ts";
+export { type ListenAddress, listen } from "./listen.ts";
 export { logFormat } from "./log-format.ts";
 export { opened } from "./opened.ts";
 export { createRegistry } from "./registry.ts";

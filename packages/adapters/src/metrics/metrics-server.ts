@@ -1,19 +1,17 @@
 // The port that Prometheus scrapes.
 import { createServer } from "node:http";
 import type { Log } from "@im-gateway/core";
+import { type ListenAddress, listen } from "../command/listen.ts";
 
 export interface MetricsServerOptions {
   /** The text of /metrics. */
   readonly render: () => Promise<string>;
   readonly contentType: string;
-  /** Host "" is every interface, port 0 a free one. */
-  readonly addr: { readonly host: string; readonly port: number };
+  readonly addr: ListenAddress;
   readonly log: Log;
 }
 
-export interface MetricsServer {
-  readonly host: string;
-  readonly port: number;
+export interface MetricsServer extends ListenAddress {
   close(): Promise<void>;
 }
 
@@ -32,18 +30,9 @@ export async function serveMetrics({ render, contentType, addr, log }: MetricsSe
       response.writeHead(500).end();
     }
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(addr.port, addr.host === "" ? undefined : addr.host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  const bound = server.address();
-  const { address, port } =
-    bound !== null && typeof bound === "object" ? bound : { address: addr.host, port: addr.port };
+  const { host, port } = await listen(server, addr);
   return {
-    host: address,
+    host,
     port,
     close: () =>
       new Promise((resolve) => {

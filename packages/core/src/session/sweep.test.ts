@@ -5,7 +5,7 @@ import { CloseCode } from "../errors.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 
 const limits = { heartbeatIntervalMs: 25_000, heartbeatTimeoutMs: 10_000, authTimeoutMs: 10_000 };
-const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {}, terminate() {} };
+const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {} };
 
 function connected(expiresAtMs: number): Connection {
   const connection = new Connection("c", silent, { sendBufferBytes: 1 }, 0);
