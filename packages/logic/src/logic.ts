@@ -1,5 +1,6 @@
 // The reference im-logic: all parts put together. The same code runs inside a gateway's process and as a service of its own.
 import type { ConnectRouter } from "@connectrpc/connect";
+import type { TokenOptions } from "@im-gateway/adapters/command";
 import {
   type Consumer,
   type ConsumerRecord,
@@ -29,7 +30,7 @@ import { createMessageService } from "./services/message-service.ts";
 import { createUserService } from "./services/user-service.ts";
 import { createSessions } from "./sessions.ts";
 import { openStore } from "./store.ts";
-import { createTokens, type TokenOptions } from "./tokens.ts";
+import { createTokens } from "./tokens.ts";
 import { createUpstream } from "./upstream.ts";
 import { createUserEvents } from "./user-events.ts";
 

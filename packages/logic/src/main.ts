@@ -10,6 +10,7 @@ import {
   opened,
   runProgram,
   sharedTopics,
+  tokenOptions,
   whenReady,
 } from "@im-gateway/adapters/command";
 import { formatAddress, type LogicConfig, logicConfig } from "@im-gateway/adapters/config";
@@ -48,12 +49,7 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const logic = createLogic({
     dataDir,
-    jwt: {
-      secret: jwt.secret,
-      accessTokenTtlMs: jwt.accessTokenExpireMs,
-      refreshTokenTtlMs: jwt.refreshTokenExpireMs,
-      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
-    },
+    jwt: tokenOptions(jwt),
     producer,
     consumer,
     topics: sharedTopics(config.kafka),

@@ -1,16 +1,8 @@
 // The two kinds of JWT that a session hands out (CONTRACT §2), HS256.
 import { Code } from "@connectrpc/connect";
+import type { TokenOptions } from "@im-gateway/adapters/command";
 import { failure } from "@im-gateway/core";
 import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
-
-export interface TokenOptions {
-  /** HS256 key, as text; the gateways verify with the same. */
-  readonly secret: string;
-  /** `iss`; default im-logic. */
-  readonly issuer?: string;
-  readonly accessTokenTtlMs: number;
-  readonly refreshTokenTtlMs: number;
-}
 
 /** What a pair of tokens speaks for. */
 export interface TokenSubject {

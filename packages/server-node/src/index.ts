@@ -1,2 +1,3 @@
-export { type GatewayServer, type ServerOptions, serveGateway } from "./server.ts";
+export type { GatewayServer, ServerOptions } from "@im-gateway/adapters/command";
+export { serveGateway } from "./server.ts";
 export { type SocketsOptions, serveSockets } from "./sockets.ts";

@@ -2,32 +2,8 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
-import type { Gateway, Log } from "@im-gateway/core";
+import type { GatewayServer, ServerOptions } from "@im-gateway/adapters/command";
 import { serveSockets } from "./sockets.ts";
-
-export interface ServerOptions {
-  readonly gateway: Gateway;
-  /** Default: all interfaces. */
-  readonly host?: string;
-  /** 0 takes a free one. */
-  readonly port: number;
-  readonly log: Log;
-  /** Path of the WebSocket. Default: /ws. */
-  readonly wsPath?: string;
-  /** Default: 64 KiB. */
-  readonly maxFrameBytes?: number;
-  /** Time for a whole request to arrive. Default: 30 s. */
-  readonly readTimeoutMs?: number;
-  /** Time that an answer may stand still. Default: 30 s. */
-  readonly writeTimeoutMs?: number;
-}
-
-export interface GatewayServer {
-  readonly host: string;
-  readonly port: number;
-  /** Takes no new connection; resolves when the last one has ended. Idle ones end at once, all others when the signal aborts. */
-  close(signal: AbortSignal): Promise<void>;
-}
 
 /** Time for the headers, whatever the body may take: half-open requests are cheap to make. */
 const headersTimeoutMs = 10_000;

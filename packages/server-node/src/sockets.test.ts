@@ -3,12 +3,13 @@ import { createServer, IncomingMessage, type Server } from "node:http";
 import { connect, Socket as TcpSocket } from "node:net";
 import { Duplex } from "node:stream";
 import { createRouterTransport } from "@connectrpc/connect";
+import type { GatewayServer } from "@im-gateway/adapters/command";
 import { createGateway, type Gateway } from "@im-gateway/core";
 import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "@im-gateway/core/memory";
 import { SignJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { type GatewayServer, serveGateway } from "./server.ts";
+import { serveGateway } from "./server.ts";
 import { serveSockets } from "./sockets.ts";
 
 const secret = "a secret for this test only";

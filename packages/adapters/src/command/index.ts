@@ -1,8 +1,12 @@
 export { advertisedAddress } from "./advertised-address.ts";
 export { type Bus, createBus, type SharedTopics, sharedTopics } from "./bus.ts";
+export type { CreateEmbeddedLogic, EmbeddedLogic, EmbeddedLogicOptions } from "./embedded-logic.ts";
+export { type GatewayProgram, runGateway } from "./gateway-program.ts";
+export type { GatewayServer, ServeGateway, ServerOptions } from "./gateway-server.ts";
 export { type ListenAddress, listen } from "./listen.ts";
 export { logFormat } from "./log-format.ts";
 export { opened } from "./opened.ts";
 export { createRegistry } from "./registry.ts";
 export { type Program, runProgram } from "./run-program.ts";
+export { type TokenOptions, tokenOptions } from "./token-options.ts";
 export { aborted, whenReady } from "./when-ready.ts";

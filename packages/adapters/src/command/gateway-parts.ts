@@ -1,22 +1,24 @@
 // What a gateway's process is made of, by its configuration: real parts where a section names them, embedded ones elsewhere.
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
-import { type Bus, createBus, createRegistry, type SharedTopics, sharedTopics } from "@im-gateway/adapters/command";
-import type { GatewayConfig, LogicClientConfig } from "@im-gateway/adapters/config";
-import { createEndpoints, createGrpcTransport, fixedEndpoints } from "@im-gateway/adapters/grpc";
-import type { Logger } from "@im-gateway/adapters/log";
 import type { Registry } from "@im-gateway/core";
-import { createLogic, type Logic } from "@im-gateway/logic";
+import type { GatewayConfig, LogicClientConfig } from "../config/index.ts";
+import { createEndpoints, createGrpcTransport, fixedEndpoints } from "../grpc/index.ts";
+import type { Logger } from "../log/index.ts";
+import { type Bus, createBus, type SharedTopics, sharedTopics } from "./bus.ts";
+import type { CreateEmbeddedLogic, EmbeddedLogic } from "./embedded-logic.ts";
+import { createRegistry } from "./registry.ts";
+import { tokenOptions } from "./token-options.ts";
 
 /** im-logic as the gateway reaches it. */
 interface LogicLink {
   readonly transport: Transport;
   /** Present when it runs in this process. */
-  readonly embedded: Logic | undefined;
+  readonly embedded: EmbeddedLogic | undefined;
   unready(): readonly string[];
   close(): Promise<void>;
 }
 
-export interface Parts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLink, "transport" | "embedded"> {
+export interface GatewayParts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLink, "transport" | "embedded"> {
   readonly registry: Registry;
   readonly topics: SharedTopics;
   /** What the parts still wait for. */
@@ -25,14 +27,18 @@ export interface Parts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLin
   close(): Promise<void>;
 }
 
-export function createParts(config: GatewayConfig, logger: Logger): Parts {
+export function createGatewayParts(
+  config: GatewayConfig,
+  logger: Logger,
+  createLogic: CreateEmbeddedLogic,
+): GatewayParts {
   const topics = sharedTopics(config.kafka);
   const connect = createBus(config.kafka, logger.module("kafka"));
   const { producer, consumer } = connect(config.gatewayId);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const { transport, embedded, unready, close } =
     config.grpc.logic === undefined
-      ? embeddedLogic(config, connect("im-logic"), topics, logger)
+      ? embeddedLogic(config, connect("im-logic"), topics, logger, createLogic)
       : remoteLogic(config.grpc.logic, config.coordinator === undefined ? undefined : registry, logger);
 
   return {
@@ -55,15 +61,11 @@ function embeddedLogic(
   { producer, consumer }: Bus,
   topics: SharedTopics,
   logger: Logger,
+  createLogic: CreateEmbeddedLogic,
 ): LogicLink {
   const log = logger.module("im-logic");
   const logic = createLogic({
-    jwt: {
-      secret: jwt.secret,
-      accessTokenTtlMs: jwt.accessTokenExpireMs,
-      refreshTokenTtlMs: jwt.refreshTokenExpireMs,
-      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
-    },
+    jwt: tokenOptions(jwt),
     producer,
     consumer,
     topics,

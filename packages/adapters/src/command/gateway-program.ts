@@ -1,0 +1,107 @@
+// The `im-gateway` command: configuration → parts → gateway → open port, and back again on SIGTERM. A runtime brings its server.
+import { createGateway, type GatewayOptions } from "@im-gateway/core";
+import { formatAddress, type GatewayConfig, gatewayConfig } from "../config/index.ts";
+import { createLogger } from "../log/index.ts";
+import { createGatewayMetrics, serveMetrics } from "../metrics/index.ts";
+import { advertisedAddress } from "./advertised-address.ts";
+import type { CreateEmbeddedLogic } from "./embedded-logic.ts";
+import { createGatewayParts } from "./gateway-parts.ts";
+import type { ServeGateway } from "./gateway-server.ts";
+import { logFormat } from "./log-format.ts";
+import { opened } from "./opened.ts";
+import { runProgram } from "./run-program.ts";
+import { tryNext } from "./try-next.ts";
+import { aborted, whenReady } from "./when-ready.ts";
+
+export interface GatewayProgram {
+  readonly version: string;
+  /** Name and version of what runs this: "node 24.21.0". */
+  readonly runtime: string;
+  readonly serveGateway: ServeGateway;
+  /** The im-logic to embed where the configuration names none. */
+  readonly createLogic: CreateEmbeddedLogic;
+  /** As `createGateway` takes it. */
+  readonly defer: NonNullable<GatewayOptions["defer"]>;
+}
+
+/** Never returns: it ends the process. */
+export function runGateway(program: GatewayProgram): Promise<never> {
+  return runProgram({
+    name: "im-gateway",
+    summary: "the messaging gateway between clients (HTTP, WebSocket) and a chat back end (gRPC, Kafka, etcd)",
+    version: program.version,
+    config: gatewayConfig,
+    serve: (config, stop) => serve(program, config, stop),
+  });
+}
+
+async function serve(program: GatewayProgram, config: GatewayConfig, stop: AbortSignal): Promise<void> {
+  const { version, runtime, serveGateway, createLogic, defer } = program;
+  const { gatewayId, server, websocket, jwt } = config;
+  const logger = createLogger({
+    level: config.log.level,
+    format: logFormat(config, process.stdout.isTTY),
+    fields: { gateway_id: gatewayId },
+  });
+  const log = logger.module("server");
+  const parts = createGatewayParts(config, logger, createLogic);
+  const metrics = createGatewayMetrics({ version, runtime });
+  const gateway = createGateway({
+    gatewayId,
+    version,
+    producer: parts.producer,
+    consumer: parts.consumer,
+    registry: parts.registry,
+    transport: parts.transport,
+    topics: parts.topics,
+    log: logger.module("gateway"),
+    jwt: {
+      secret: jwt.secret,
+      acceptedTypes: jwt.acceptedTypes,
+      ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
+    },
+    websocket,
+    maxBodyBytes: server.maxBodyBytes,
+    unready: parts.unready,
+    observer: metrics.observer,
+    defer,
+  });
+  const serving = serveGateway({
+    gateway,
+    host: server.httpAddr.host,
+    port: server.httpAddr.port,
+    log: logger.module("http"),
+    wsPath: server.wsPath,
+    maxFrameBytes: websocket.maxFrameBytes,
+    readTimeoutMs: server.readTimeoutMs,
+    writeTimeoutMs: server.writeTimeoutMs,
+  });
+  const listening = await opened("server.http_addr", serving);
+  const scraping = serveMetrics({
+    render: () => metrics.render(gateway),
+    contentType: metrics.contentType,
+    addr: config.metrics.addr,
+    log: logger.module("metrics"),
+  });
+  const scraped = await opened("metrics.addr", scraping);
+  try {
+    await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
+    const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
+    if (await whenReady(gateway.unready, stop, log)) {
+      log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
+      if (accounts !== undefined) {
+        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));
+      }
+      await aborted(stop);
+    }
+  } finally {
+    log("info", "draining");
+    const deadline = AbortSignal.timeout(server.drainTimeoutMs);
+    const closed = listening.close(deadline);
+    await gateway.drain(deadline);
+    await parts.close();
+    await closed;
+    await scraped.close();
+    log("info", "ended");
+  }
+}
