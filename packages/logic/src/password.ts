@@ -49,7 +49,8 @@ function derive(password: string, salt: Buffer, { ln, r, p }: Parameters): Promi
   return new Promise((resolve, reject) => {
     // NFKC: the same password typed on another keyboard gives the same bytes (NIST SP 800-63B §5.1.1.2).
     scrypt(password.normalize("NFKC"), salt, keyBytes, options, (error, key) =>
-      error === null ? resolve(key) : reject(error),
+      // Node says null where all is well, Bun undefined.
+      error instanceof Error ? reject(error) : resolve(key),
     );
   });
 }

@@ -1,0 +1,2 @@
+export type { GatewayServer, ServerOptions } from "@im-gateway/adapters/command";
+export { serveGateway } from "./server.ts";
