@@ -1,5 +1,13 @@
 // Every interface that a runtime or a vendor fills. Adapters throw and reject with `ConnectError` only; nothing here names a runtime.
 
+/** A frame as sockets get it: one object for all of them. */
+export interface EncodedFrame {
+  /** JSON. */
+  readonly text: string;
+  /** The adapter's own: what it makes of `text` is made once for all sockets. Undefined until then. */
+  prepared: Uint8Array | undefined;
+}
+
 /** One upgraded client socket, as a runtime hands it to the gateway. */
 export interface Socket {
   /** Bytes that `write` took and the operating system has not: what a slow reader costs. */
@@ -7,9 +15,9 @@ export interface Socket {
   /**
    * Sends text frames, in order, in one system call where the runtime can (cork). The gateway gathers what one turn of the event loop has
    * for a socket and calls this once. Never throws; on a socket that is closing it does nothing.
-   * @param frames UTF-8 JSON, one element a frame; the same bytes may be handed to many sockets and must not be changed
+   * @returns the UTF-8 bytes of the frames' texts; 0 where it did nothing
    */
-  write(frames: readonly Uint8Array[]): void;
+  write(frames: readonly EncodedFrame[]): number;
   /** Sends a WebSocket ping; the pong comes back through `SocketEvents.activity`. */
   ping(): void;
   /** Starts the closing handshake (RFC 6455 §7.1.2) after what was written; the adapter ends the socket by itself if the peer never answers. */
@@ -31,7 +39,8 @@ export interface SocketEvents {
 export interface ProducerRecord {
   readonly topic: string;
   readonly key: string;
-  readonly value: Uint8Array;
+  /** A string as its UTF-8. */
+  readonly value: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
 }
 

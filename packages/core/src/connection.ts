@@ -1,5 +1,6 @@
 // One socket's life: waiting for its first `auth` frame → open → closed. Moved by this class alone.
-import type { Socket } from "./adapters.ts";
+import type { EncodedFrame, Socket } from "./adapters.ts";
+import type { Counters } from "./counters.ts";
 import type { CloseCode } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
 
@@ -33,15 +34,18 @@ export class Connection {
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   #state: ConnectionState;
-  #outbox: Uint8Array[] = [];
-  #outboxBytes = 0;
+  readonly #counters: Counters;
+  #outbox: EncodedFrame[] = [];
+  /** Characters in the outbox. */
+  #outboxLength = 0;
   #badFramesMs: number[] | undefined;
 
-  constructor(id: string, socket: Socket, limits: ConnectionLimits, nowMs: number) {
+  constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
     this.lastInputMs = nowMs;
     this.#socket = socket;
     this.#limits = limits;
+    this.#counters = counters;
     this.#state = { t: "waiting", sinceMs: nowMs, held: undefined };
   }
 
@@ -56,7 +60,7 @@ export class Connection {
 
   /** What waits for a slow reader. */
   get bufferedBytes(): number {
-    return this.#outboxBytes + this.#socket.bufferedBytes;
+    return this.#socket.bufferedBytes;
   }
 
   /** From now on texts are held, until `authenticated`. */
@@ -96,12 +100,17 @@ export class Connection {
     return this.#badFramesMs.length > maxBadFrames;
   }
 
+  /** What was queued since the last flush, in characters. */
+  get queuedLength(): number {
+    return this.#outboxLength;
+  }
+
   /** @returns whether this was the first frame since the last flush: somebody has to call `flush` at the end of the turn */
-  queue(frame: Uint8Array): boolean {
+  queue(frame: EncodedFrame): boolean {
     if (this.#state.t === "closed") {
       return false;
     }
-    this.#outboxBytes += frame.length;
+    this.#outboxLength += frame.text.length;
     return this.#outbox.push(frame) === 1;
   }
 
@@ -114,15 +123,13 @@ export class Connection {
     if (this.#outbox.length === 0) {
       return true;
     }
-    if (this.#socket.bufferedBytes > this.#limits.sendBufferBytes) {
-      this.#outbox = [];
-      this.#outboxBytes = 0;
-      return false;
-    }
     const frames = this.#outbox;
     this.#outbox = [];
-    this.#outboxBytes = 0;
-    this.#socket.write(frames);
+    this.#outboxLength = 0;
+    if (this.#socket.bufferedBytes > this.#limits.sendBufferBytes) {
+      return false;
+    }
+    this.#counters.bytesOut += this.#socket.write(frames);
     return true;
   }
 

@@ -121,7 +121,8 @@ function connect(gateway: Gateway, upgrade: Parameters<Gateway["open"]>[1]): Cli
     bufferedBytes: 0,
     write(batch) {
       expect(closes).toEqual([]);
-      frames.push(...batch.map((frame) => JSON.parse(new TextDecoder().decode(frame))));
+      frames.push(...batch.map(({ text }) => JSON.parse(text)));
+      return batch.length;
     },
     ping() {},
     close: (code) => void closes.push(code),

@@ -115,7 +115,8 @@ async function start(
       },
       write(frames) {
         recorded.writes.push(frames.length);
-        recorded.frames.push(...frames.map((frame): Frame => JSON.parse(new TextDecoder().decode(frame))));
+        recorded.frames.push(...frames.map(({ text }): Frame => JSON.parse(text)));
+        return frames.length;
       },
       ping() {
         recorded.pings += 1;

@@ -3,7 +3,7 @@
 //   downstream  deliver: from record → hub.find → encode once → connection
 import { Code } from "@connectrpc/connect";
 import type { ClientFrame, SendMessage } from "@im-gateway/proto";
-import type { ConsumerRecord, Registration, Socket, SocketEvents } from "./adapters.ts";
+import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
 import { type Counters, count, countDelivery, countedProducer, countFailure, createCounters } from "./counters.ts";
@@ -170,15 +170,15 @@ export function createGateway(options: GatewayOptions): Gateway {
     options.observer?.published((performance.now() - startedMs) / 1000);
   };
 
-  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition; only poison is waited for.
+  // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.
 
-  const deliver = (records: readonly ConsumerRecord[]): void | Promise<void> => {
+  const deliver = async (records: readonly ConsumerRecord[]): Promise<void> => {
     const buried: Promise<void>[] = [];
     counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
         const { recipients, type, encode } = fromDownstreamRecord(record);
-        let frame: Uint8Array | undefined;
+        let frame: EncodedFrame | undefined;
         let receivers = 0;
         for (const connection of hub.find(recipients)) {
           frame ??= encode(now());
@@ -186,6 +186,9 @@ export function createGateway(options: GatewayOptions): Gateway {
           receivers += 1;
         }
         countDelivery(counters, type, receivers);
+        if (connections.turn.full) {
+          await connections.turn.ended();
+        }
       } catch (thrown) {
         const { topic, partition, offset } = record;
         const error = toConnectError(thrown);
@@ -194,7 +197,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
-    return buried.length === 0 ? undefined : Promise.all(buried).then(() => undefined);
+    await Promise.all(buried);
   };
 
   // Calls: client → im-logic, over REST and over the socket.

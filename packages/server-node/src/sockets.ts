@@ -1,7 +1,7 @@
 // WebSockets on Node: ws speaks the protocol, the upgraded TCP socket is ours, so that a turn's frames leave in one write.
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Gateway, Log, Socket } from "@im-gateway/core";
+import type { EncodedFrame, Gateway, Log, Socket } from "@im-gateway/core";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 
 export interface SocketsOptions {
@@ -18,6 +18,11 @@ export interface SocketsOptions {
 const closeTimeoutMs = 2000;
 /** A message in more pieces than this is an attack, not a message. */
 const maxFragments = 1024;
+/** First byte of a frame: the whole of a text. */
+const finalText = 0x81;
+/** Instead of a length of up to 125 the second byte says that it follows, in two bytes or in eight. */
+const mediumLength = 126;
+const largeLength = 127;
 
 /** Answers the server's WebSocket upgrades from now on. */
 export function serveSockets({ server, gateway, path, maxFrameBytes, log }: SocketsOptions): void {
@@ -85,13 +90,11 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
     },
     write(frames) {
       if (webSocket.readyState !== webSocket.OPEN) {
-        return;
+        return 0;
       }
-      tcp.cork();
-      for (const frame of frames) {
-        webSocket.send(frame, { binary: false });
-      }
-      tcp.uncork();
+      const prepared = frames.map(prepare);
+      tcp.write(Buffer.concat(prepared));
+      return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {
       if (webSocket.readyState === webSocket.OPEN) {
@@ -100,6 +103,31 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
     },
     close: (code, reason) => webSocket.close(code, reason),
   };
+}
+
+/** The WebSocket frame of a text (RFC 6455 §5.2): of a server's, so without a mask, and the same for every socket. */
+function prepare(frame: EncodedFrame): Uint8Array {
+  if (frame.prepared === undefined) {
+    const length = Buffer.byteLength(frame.text);
+    const marker = length < mediumLength ? length : length <= 0xffff ? mediumLength : largeLength;
+    const header = headerLength(marker);
+    const bytes = Buffer.allocUnsafe(header + length);
+    bytes[0] = finalText;
+    bytes[1] = marker;
+    if (marker === mediumLength) {
+      bytes.writeUInt16BE(length, 2);
+    } else if (marker === largeLength) {
+      bytes.writeBigUInt64BE(BigInt(length), 2);
+    }
+    bytes.write(frame.text, header);
+    frame.prepared = bytes;
+  }
+  return frame.prepared;
+}
+
+/** @param marker the second byte of an unmasked frame */
+function headerLength(marker: number): number {
+  return marker < mediumLength ? 2 : marker === mediumLength ? 4 : 10;
 }
 
 function bytesOf(data: RawData): Buffer {

@@ -57,7 +57,8 @@ export function createProducer(options: ProducerOptions): Producer {
       return Promise.reject(failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down"));
     const message = {
       key: Buffer.from(key),
-      value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+      value:
+        typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength),
       headers: { ...headers },
     };
     const bytes = sizeOf(message);

@@ -28,6 +28,7 @@ const maxBatchRecords = 500;
 const maxRecordBytes = 1_000_000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
+const encoder = new TextEncoder();
 
 interface Stored {
   readonly record: ConsumerRecord;
@@ -124,7 +125,8 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   function store({ topic, key, value, headers = {} }: ProducerRecord): void {
-    const bytes = sizeOf(key, value, headers);
+    const stored = typeof value === "string" ? encoder.encode(value) : value;
+    const bytes = sizeOf(key, stored, headers);
     if (bytes > maxRecordBytes) throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "the message is too large");
     const partitions = topics.get(topic) ?? [];
     const partition = partitions[hash(key) % partitions.length];
@@ -133,7 +135,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
       throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs: 1000 });
     }
     const offset = String(partition.firstOffset + partition.kept.length);
-    partition.kept.push({ record: { topic, partition: partition.index, offset, key, value, headers }, bytes });
+    partition.kept.push({ record: { topic, partition: partition.index, offset, key, value: stored, headers }, bytes });
     partition.bytes += bytes;
     announceChange();
   }
