@@ -1,10 +1,10 @@
-// Both commands from their arguments to their exit codes.
+// All commands from their arguments to their exit codes.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { freeAddress, launch, run, stdoutOf } from "./worlds/program.ts";
+import { freeAddress, gatewayCommands, launch, run, stdoutOf } from "./worlds/program.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -18,7 +18,7 @@ function configFile(name: string, text: string): string {
   return path;
 }
 
-describe.each(["im-gateway", "im-logic"])("%s", (command) => {
+describe.each([...gatewayCommands, "im-logic"])("%s", (command) => {
   test("--help and --version end with 0 and print to stdout", async () => {
     const help = await run(command, ["--help"]);
     expect(help).toMatchObject({ code: 0 });
@@ -42,9 +42,10 @@ describe.each(["im-gateway", "im-logic"])("%s", (command) => {
 });
 
 describe.each([
-  ["im-gateway", "config.yaml"],
-  ["im-logic", "im-logic.yaml"],
-])("the configuration of %s", (command, committed) => {
+  ["im-gateway", "im-gateway", "config.yaml"],
+  ["im-gateway-bun", "im-gateway", "config.yaml"],
+  ["im-logic", "im-logic", "im-logic.yaml"],
+])("the configuration of %s", (command, name, committed) => {
   const committedFile = join(import.meta.dirname, "../../configs", committed);
   const wrong = "kafka:\n  borkers: [localhost:9092]\ncoordinator:\n  endpoints: [e:1]\n  lease_ttl: 1s\n";
 
@@ -62,7 +63,7 @@ describe.each([
       expect(await run(command, args)).toEqual({
         code: 2,
         output: [
-          `${command}: The configuration cannot be used. Correct this and start again:`,
+          `${name}: The configuration cannot be used. Correct this and start again:`,
           `  ${path}:2:3: kafka.borkers: not a key of the configuration; did you mean kafka.brokers?`,
           `  ${path}:5:14: coordinator.lease_ttl: "1s" is not a duration from 2s to 24h: write a number with its unit (ms, s, m, h), such as 30s`,
           '  --set log.level: "loud" is not one of debug, info, warn, error',
@@ -91,34 +92,29 @@ describe.each([
   });
 });
 
-describe("im-gateway", () => {
+describe.each(gatewayCommands)("%s", (command) => {
   test("log.format: lines for people, and JSON where nobody reads along", async () => {
     const set = ["server.http_addr=127.0.0.1:0"];
-    const people = launch("people", "im-gateway", [...set, "log.format=pretty"]);
+    const people = launch("people", command, [...set, "log.format=pretty"]);
     await people.waitForLine(/ INFO {2}server: listening .*http_addr="127\.0\.0\.1:\d+"/, 20_000);
     expect((await people.stop()).code).toBe(0);
-    const programs = launch("programs", "im-gateway", set);
+    const programs = launch("programs", command, set);
     await programs.waitForLine(/^\{"level":"info","module":"server","message":"listening"/, 20_000);
     expect((await programs.stop()).code).toBe(0);
   });
 
   test("a port that is taken: exit 1 and the port", async () => {
     const address = await freeAddress();
-    const first = launch("first", "im-gateway", [`server.http_addr=${address}`]);
+    const first = launch("first", command, [`server.http_addr=${address}`]);
     await first.waitForLine(/"message":"listening"/, 20_000);
-    const second = await run("im-gateway", [
-      "--set",
-      `server.http_addr=${address}`,
-      "--set",
-      "metrics.addr=127.0.0.1:0",
-    ]);
+    const second = await run(command, ["--set", `server.http_addr=${address}`, "--set", "metrics.addr=127.0.0.1:0"]);
     expect(second.code).toBe(1);
     expect(second.output).toContain(address.split(":")[1]);
     expect((await first.stop()).code).toBe(0);
   });
 
   test("production refuses to start with what is only for development", async () => {
-    const { code, output } = await run("im-gateway", ["--set", "app_env=production"]);
+    const { code, output } = await run(command, ["--set", "app_env=production"]);
     expect(code).toBe(2);
     for (const key of ["jwt.secret", "kafka", "coordinator", "grpc.logic"]) {
       expect(output).toContain(key);
@@ -127,7 +123,7 @@ describe("im-gateway", () => {
 
   test("while its parts are away it answers /health, says in /ready what it waits for, and ends with 0 on SIGTERM", async () => {
     const address = await freeAddress();
-    const gateway = launch("waiting", "im-gateway", [
+    const gateway = launch("waiting", command, [
       `server.http_addr=${address}`,
       `kafka.brokers=${await freeAddress()}`,
       `coordinator.endpoints=${await freeAddress()}`,

@@ -1,4 +1,7 @@
 import { scenarios } from "./scenarios/index.ts";
 import { embeddedParts, startEmbeddedWorld } from "./worlds/embedded.ts";
+import { gatewayCommands } from "./worlds/program.ts";
 
-scenarios("the embedded default", startEmbeddedWorld, embeddedParts);
+for (const command of gatewayCommands) {
+  scenarios(`the embedded default of ${command}`, () => startEmbeddedWorld(command), embeddedParts);
+}

@@ -2,4 +2,4 @@ import { scenarios } from "./scenarios/index.ts";
 import { realPartScenarios } from "./scenarios/real-parts.ts";
 import { realParts, startRealWorld } from "./worlds/real.ts";
 
-scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts, realPartScenarios);
+scenarios("Kafka, etcd, im-logic and two gateways", () => startRealWorld("im-gateway"), realParts, realPartScenarios);

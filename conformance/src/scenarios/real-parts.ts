@@ -239,7 +239,7 @@ export function realPartScenarios(world: () => RealWorld): void {
     });
 
     test("a second gateway of the same id ends with 1 and names the first", async () => {
-      const second = launch("second", "im-gateway", [
+      const second = launch("second", world().command, [
         ...world().settings,
         "gateway_id=gateway-a",
         "server.http_addr=127.0.0.1:0",

@@ -3,16 +3,16 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { World } from "../world.ts";
-import { createProgram, freeAddress } from "./program.ts";
+import { createProgram, freeAddress, type GatewayCommand } from "./program.ts";
 
 export const embeddedParts: readonly string[] = ["gateway"];
 
-export async function startEmbeddedWorld(): Promise<World> {
+export async function startEmbeddedWorld(command: GatewayCommand): Promise<World> {
   const dataDir = await mkdtemp(join(tmpdir(), "im-gateway-embedded-"));
   const address = await freeAddress();
   const metrics = await freeAddress();
   const set = [`server.http_addr=${address}`, `metrics.addr=${metrics}`, `data_dir=${dataDir}`];
-  const gateway = createProgram("gateway", "im-gateway", set, { holdsSockets: true, scratch: dataDir });
+  const gateway = createProgram("gateway", command, set, { holdsSockets: true, scratch: dataDir });
   await gateway.start();
   const one = { http: `http://${address}`, ws: `ws://${address}/ws`, metrics: `http://${metrics}/metrics` };
   return {

@@ -3,6 +3,10 @@ import { join } from "node:path";
 import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
 import type { WorldPart } from "../world.ts";
 
+/** The launchers of the gateway, one a runtime. */
+export type GatewayCommand = "im-gateway" | "im-gateway-bun";
+export const gatewayCommands: readonly GatewayCommand[] = ["im-gateway", "im-gateway-bun"];
+
 const repository: string = join(import.meta.dirname, "../../..");
 /** Plain names that a developer may have set, and that a test must not see. */
 const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined };
@@ -71,7 +75,7 @@ export function launch(
     "serve",
     ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
     // Its default port is one for the machine, not for a test.
-    ...[...(command === "im-gateway" ? ["metrics.addr=127.0.0.1:0"] : []), ...set].flatMap((one) => ["--set", one]),
+    ...[...(command === "im-logic" ? [] : ["metrics.addr=127.0.0.1:0"]), ...set].flatMap((one) => ["--set", one]),
   ];
   return start(name, command, args, scratch);
 }

@@ -6,11 +6,13 @@ import { type Etcd, startEtcd } from "@im-gateway/tools/etcd";
 import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import type { World, WorldPart } from "../world.ts";
-import { createProgram, freeAddress, type Program } from "./program.ts";
+import { createProgram, freeAddress, type GatewayCommand, type Program } from "./program.ts";
 
 export const realParts: readonly string[] = ["kafka", "etcd", "im-logic", "gateway-a", "gateway-b"];
 
 export interface RealWorld extends World {
+  /** What runs its gateways. */
+  readonly command: GatewayCommand;
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
@@ -20,7 +22,7 @@ export interface RealWorld extends World {
   readonly settings: readonly string[];
 }
 
-export async function startRealWorld(): Promise<RealWorld> {
+export async function startRealWorld(command: GatewayCommand): Promise<RealWorld> {
   const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
   const [kafka, etcd] = await Promise.all([startKafka(), startEtcd()]);
   const shared = [`kafka.brokers=${kafka.brokers.join(",")}`, `coordinator.endpoints=${etcd.endpoints.join(",")}`];
@@ -35,7 +37,7 @@ export async function startRealWorld(): Promise<RealWorld> {
   const gateway = (id: string, address: string, metrics: string): Program =>
     createProgram(
       id,
-      "im-gateway",
+      command,
       [...shared, `gateway_id=${id}`, `server.http_addr=${address}`, `metrics.addr=${metrics}`],
       { holdsSockets: true, config: "config.yaml" },
     );
@@ -58,6 +60,7 @@ export async function startRealWorld(): Promise<RealWorld> {
     },
   });
   return {
+    command,
     kafka,
     etcd,
     logic,

@@ -1,5 +1,5 @@
 // WebSockets on Bun, which speaks the protocol itself: a turn's frames are corked into one write.
-import type { Gateway, Socket, SocketEvents, Upgrade } from "@im-gateway/core";
+import type { EncodedFrame, Gateway, Socket, SocketEvents, Upgrade } from "@im-gateway/core";
 import type { ServerWebSocket, WebSocketHandler } from "bun";
 
 /** What goes along with a socket from its upgrade on. */
@@ -85,15 +85,19 @@ class BunSocket implements Socket {
     return this.#ws.getBufferedAmount();
   }
 
-  write(frames: readonly Uint8Array[]): void {
+  write(frames: readonly EncodedFrame[]): number {
     const ws = this.#ws;
-    if (ws.data.closing === undefined) {
-      ws.cork(() => {
-        for (const frame of frames) {
-          ws.sendText(new TextDecoder().decode(frame));
-        }
-      });
+    if (ws.readyState !== WebSocket.OPEN || ws.data.closing !== undefined) {
+      return 0;
     }
+    let bytes = 0;
+    ws.cork(() => {
+      for (const { text } of frames) {
+        ws.sendText(text);
+        bytes += Buffer.byteLength(text);
+      }
+    });
+    return bytes;
   }
 
   ping(): void {

@@ -1,0 +1,10 @@
+import { scenarios } from "./scenarios/index.ts";
+import { realPartScenarios } from "./scenarios/real-parts.ts";
+import { realParts, startRealWorld } from "./worlds/real.ts";
+
+scenarios(
+  "Kafka, etcd, im-logic and two gateways on Bun",
+  () => startRealWorld("im-gateway-bun"),
+  realParts,
+  realPartScenarios,
+);
