@@ -61,6 +61,8 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     port: options.port,
     ...(options.host === undefined || options.host === "" ? {} : { hostname: options.host }),
     development: false,
+    // Else Bun, not in development, would share a port that is taken with its holder.
+    reusePort: false,
     idleTimeout: seconds(writeTimeoutMs),
     // The gateway counts, and has an answer of its own.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
