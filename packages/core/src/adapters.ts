@@ -79,6 +79,8 @@ export interface Subscription {
   readonly alsoCreate?: readonly Topic[];
   /** Consumers of one group share the partitions; what it has committed it does not get again. A new group starts at the oldest record. */
   readonly groupId: string;
+  /** What `deliver` gets at most, and so what comes again at most when it throws. Default: 500. */
+  readonly maxBatchRecords?: number;
   /**
    * Gets records of one partition, in order. They are committed after it returned; if it throws or rejects, the same records come again after
    * a pause.

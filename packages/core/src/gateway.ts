@@ -269,6 +269,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
         alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
+        maxBatchRecords,
         deliver,
         onReady: (ready) => {
           consuming = ready;
@@ -373,6 +374,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   };
 }
+
+/** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
+const maxBatchRecords = 10_000;
 
 const lifecycleReasons: Readonly<Record<Exclude<Lifecycle["t"], "running">, string>> = {
   idle: "registry: this gateway's key is not claimed yet",

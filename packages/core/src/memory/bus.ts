@@ -23,7 +23,7 @@ export interface MemoryBusClient {
   ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
 }
 
-const maxBatchRecords = 500;
+const defaultMaxBatchRecords = 500;
 /** As large as a Kafka broker takes one by default, less the frame around it. */
 const maxRecordBytes = 1_000_000;
 const minPauseMs = 100;
@@ -153,7 +153,11 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   /** The next records of a partition that no other member delivers from. */
-  function take({ positions, busy }: Group, partitions: readonly Partition[]): Batch | undefined {
+  function take(
+    { positions, busy }: Group,
+    partitions: readonly Partition[],
+    maxBatchRecords: number,
+  ): Batch | undefined {
     for (const partition of partitions) {
       const from = (positions.get(partition) ?? 0) - partition.firstOffset;
       if (busy.has(partition) || from >= partition.kept.length) continue;
@@ -165,6 +169,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
 
   async function run(subscription: Subscription): Promise<void> {
     const { groupId, alsoCreate = [], deliver, onReady, onLag, signal } = subscription;
+    const { maxBatchRecords = defaultMaxBatchRecords } = subscription;
     if (signal.aborted) return;
     create(alsoCreate);
     const { group, partitions } = join(subscription);
@@ -172,7 +177,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     onReady(true);
     let pauseMs = minPauseMs;
     while (!signal.aborted) {
-      const batch = take(group, partitions);
+      const batch = take(group, partitions, maxBatchRecords);
       if (batch === undefined) {
         await nextChange();
         // As with Kafka, whoever sent has its answer before anybody has the record; and what one turn sends comes as one batch.
