@@ -32,7 +32,7 @@ export interface SocketEvents {
   binary(): void;
   /** Anything else that proves the peer alive: a ping or a pong. */
   activity(): void;
-  /** The socket is gone. Called exactly once, whoever closed it. */
+  /** The socket is gone. Called exactly once, whoever closed it. @param code what this side closed with if it did, else the peer's, else 1006 */
   closed(code: number, reason: string): void;
 }
 

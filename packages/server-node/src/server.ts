@@ -8,6 +8,9 @@ import { serveSockets } from "./sockets.ts";
 /** Time for the headers, whatever the body may take: half-open requests are cheap to make. */
 const headersTimeoutMs = 10_000;
 
+/** How often connections are looked at for these two; Node's own is 30 s, which a request that drips would have on top. */
+const timeoutCheckMs = 1000;
+
 /** Resolves when the port is open. Rejects when it can not be had. */
 export async function serveGateway(options: ServerOptions): Promise<GatewayServer> {
   const { gateway, log, wsPath = "/ws", maxFrameBytes = 64 * 1024 } = options;
@@ -20,6 +23,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     {
       requestTimeout: readTimeoutMs,
       headersTimeout: Math.min(headersTimeoutMs, readTimeoutMs),
+      connectionsCheckingInterval: timeoutCheckMs,
       // Others (h2c, which Java's HttpClient asks for) are answered as if they had not asked, RFC 9110 §7.8.
       shouldUpgradeCallback: (request: IncomingMessage) => request.headers.upgrade?.toLowerCase() === "websocket",
     },

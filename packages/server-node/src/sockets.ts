@@ -65,7 +65,8 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       protocols.set(request, decision.protocol);
     }
     webSockets.handleUpgrade(request, tcp, head, (webSocket) => {
-      const events = gateway.open(createSocket(webSocket, tcp), decision);
+      const closing: Closing = { code: undefined };
+      const events = gateway.open(createSocket(webSocket, tcp, closing), decision);
       webSocket.on("message", (data, isBinary) => {
         if (isBinary) {
           events.binary();
@@ -76,14 +77,32 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       });
       webSocket.on("ping", () => events.activity());
       webSocket.on("pong", () => events.activity());
-      webSocket.on("close", (code, reason) => events.closed(code, reason.toString()));
-      // ws closes the socket itself (1002, 1007, 1009); `close` follows.
-      webSocket.on("error", (error) => log("debug", "socket error", { error: error.message }));
+      webSocket.on("close", (code, reason) => events.closed(closing.code ?? code, reason.toString()));
+      // ws closes the socket itself; `close` follows.
+      webSocket.on("error", (error: NodeJS.ErrnoException) => {
+        if (error.code?.startsWith("WS_ERR_")) {
+          closing.code ??= violationCodes[error.code] ?? 1002;
+        }
+        log("debug", "socket error", { error: error.message });
+      });
     });
   };
 }
 
-function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
+/** The code that this side closed with: ws reports 1006 where the peer does not answer it. */
+interface Closing {
+  code: number | undefined;
+}
+
+/** What ws has closed with by itself; other violations are 1002. */
+const violationCodes: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
+
+function createSocket(webSocket: WebSocket, tcp: Duplex, closing: Closing): Socket {
   return {
     get bufferedBytes() {
       return webSocket.bufferedAmount;
@@ -101,7 +120,12 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
         webSocket.ping();
       }
     },
-    close: (code, reason) => webSocket.close(code, reason),
+    close(code, reason) {
+      if (webSocket.readyState === webSocket.OPEN) {
+        closing.code ??= code;
+        webSocket.close(code, reason);
+      }
+    },
   };
 }
 
