@@ -13,6 +13,8 @@ const [textBegins, compressed, reserved] = [0x01, 0xc1, 0x83];
 const closes = (code: number): string => `websocket_connections_closed_total{code="${code}"}`;
 const login = "POST /api/v1/auth/login";
 
+const ping = (id: string): Buffer => frame(text, JSON.stringify({ type: "ping", message_id: id }));
+
 describe.each(gatewayCommands)("the server of %s", (command) => {
   let process: Part;
   let gateway: GatewayAddress;
@@ -31,6 +33,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     const started = await start(
       "server.max_body_bytes=1000B",
       "server.read_timeout=2s",
+      "server.write_timeout=3s",
       "websocket.max_frame_bytes=1000B",
       "websocket.send_buffer_bytes=64KiB",
       "websocket.heartbeat_interval=2s",
@@ -52,8 +55,8 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
   };
 
   /** The count of a metric, or 0. */
-  const count = async (series: string): Promise<number> => {
-    const lines = (await (await fetch(gateway.metrics)).text()).split("\n");
+  const count = async (series: string, of: GatewayAddress = gateway): Promise<number> => {
+    const lines = (await (await fetch(of.metrics)).text()).split("\n");
     return Number(lines.find((line) => line.startsWith(`im_gateway_${series} `))?.split(" ")[1] ?? 0);
   };
 
@@ -130,9 +133,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
   test("the answers of one turn leave in one write", async () => {
     const connection = await opened();
     const before = connection.pieces;
-    connection.tcp.write(
-      Buffer.concat(Array.from({ length: 100 }, () => frame(text, '{"type":"ping","message_id":"m"}'))),
-    );
+    connection.tcp.write(Buffer.concat(Array.from({ length: 100 }, () => ping("m"))));
     await connection.until("100 pongs", ({ received }) => received.split('"pong"').length === 101);
     // One by one they would come in tens of pieces.
     expect(connection.pieces - before).toBeLessThanOrEqual(3);
@@ -164,8 +165,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     const before = await count(closes(4008));
     const slow = await opened();
     slow.tcp.pause();
-    const one = frame(text, JSON.stringify({ type: "ping", message_id: "x".repeat(900) }));
-    const many = Buffer.concat(Array.from({ length: 1000 }, () => one));
+    const many = Buffer.concat(Array.from({ length: 1000 }, () => ping("x".repeat(900))));
     // Until the buffers of both systems are full.
     const timer = setInterval(
       () => slow.tcp.writable && slow.tcp.writableLength < many.length && slow.tcp.write(many),
@@ -190,7 +190,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     slow.tcp.destroy();
   });
 
-  test("a peer that is silent is closed 4009, and dropped though it does not answer that", async () => {
+  test.concurrent("a peer that is silent is closed 4009, and dropped though it does not answer that", async () => {
     const before = await count(closes(4009));
     const connection = await opened();
     await connection.until("a ping", ({ received }) => received.includes("\x89\x00"));
@@ -305,7 +305,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     connection.tcp.destroy();
   });
 
-  test("a body that drips ends at server.read_timeout, with 408", async () => {
+  test.concurrent("a body that drips ends at server.read_timeout, with 408", async () => {
     const connection = await connectRaw(gateway);
     connection.tcp.write(request(login, "content-length: 900"));
     const startedMs = performance.now();
@@ -319,6 +319,38 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     expect(performance.now() - startedMs).toBeLessThan(5000);
     expect(connection.received).toMatch(/^HTTP\/1\.1 408 /);
     connection.tcp.destroy();
+  });
+
+  test.concurrent("a head that drips ends", async () => {
+    const connection = await connectRaw(gateway);
+    connection.tcp.write("GET /health HTTP/1.1\r\nhost: x\r\nx-drip: ");
+    const timer = setInterval(() => connection.tcp.write("x"), 100);
+    try {
+      await connection.until("the end", ({ ended, closed }) => ended || closed, 16_000);
+    } finally {
+      clearInterval(timer);
+    }
+    expect(connection.received).not.toContain("200");
+    connection.tcp.destroy();
+  });
+
+  test.concurrent("a connection that is idle after an answer ends", async () => {
+    const connection = await connectRaw(gateway);
+    connection.tcp.write(request("GET /health"));
+    await connection.until("an answer", ({ received }) => received.includes('"status":"ok"'));
+    await connection.until("the end", ({ ended, closed }) => ended || closed);
+    connection.tcp.destroy();
+  });
+
+  test.concurrent("a peer that answers pings, and says nothing else, lives on", async () => {
+    const socket = new WebSocket(`${gateway.ws}?token=${user.accessToken}`);
+    let pings = 0;
+    socket.on("ping", () => {
+      pings += 1;
+    });
+    await waitFor(() => pings === 3, { timeoutMs: 15_000, what: "three pings" });
+    expect(socket.readyState).toBe(WebSocket.OPEN);
+    socket.terminate();
   });
 
   test("a stop says goodbye, ends what is idle, takes nothing new, and waits for what is under way", async () => {
@@ -340,6 +372,31 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     for (const { tcp } of [idle, underWay]) {
       tcp.destroy();
     }
+    expect((await ended).code).toBe(0);
+  });
+
+  test("a stop waits for a reader that still has to read, and tells it why", async () => {
+    const other = await start();
+    await other.process.waitForLine(/"message":"listening"/, 20_000);
+    const { accessToken } = await register(other.gateway, "reader");
+    const connection = await connectRaw(other.gateway);
+    connection.tcp.write(handshake(`/ws?token=${accessToken}`));
+    await connection.until("connected", ({ received }) => received.includes('"connected"'));
+    connection.tcp.pause();
+    const pings = Buffer.concat(Array.from({ length: 100 }, () => ping("x".repeat(1000))));
+    await waitFor(
+      async () => {
+        connection.tcp.write(pings);
+        return (await count("websocket_buffered_bytes", other.gateway)) > 0;
+      },
+      { timeoutMs: 20_000, what: "bytes that wait", intervalMs: 5 },
+    );
+    const ended = other.process.stop();
+    await other.process.waitForLine(/"message":"draining"/, 5000);
+    connection.tcp.resume();
+    await connection.until("the close", ({ received }) => closeFrame(1012).test(received));
+    expect(connection.received).toContain('"goaway"');
+    connection.tcp.destroy();
     expect((await ended).code).toBe(0);
   });
 
