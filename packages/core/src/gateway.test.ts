@@ -167,6 +167,7 @@ describe("upstream", () => {
     const socket = await open(await as("alice"));
     socket.send("send-message", message, "m7");
     await expect.poll(() => typesOf(socket)).toEqual(["connected", "message-ack"]);
+    await expect.poll(() => upstream.length).toBe(1);
     const [stored] = upstream;
     expect(stored?.key).toBe("c1");
     expect(stored && jsonOf(stored)).toMatchObject({

@@ -6,7 +6,7 @@ import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
-import { type Counters, count, countDelivery, countedProducer, countFailure, createCounters } from "./counters.ts";
+import { type Counters, count, countDelivery, countedSend, countFailure, createCounters } from "./counters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -92,10 +92,17 @@ export function createGateway(options: GatewayOptions): Gateway {
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
   const counters = createCounters();
-  const messages = countedProducer(producer, "upstream", counters);
+  const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
   const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
-  const events = countedProducer(producer, "user_events", counters);
-  const userEvents = createUserEvents({ producer: events, topic: topics.userEvents.name, gatewayId, epoch, log, now });
+  const sendUserEvent = countedSend(producer, "user_events", counters);
+  const userEvents = createUserEvents({
+    send: sendUserEvent,
+    topic: topics.userEvents.name,
+    gatewayId,
+    epoch,
+    log,
+    now,
+  });
   const { defer } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
 
@@ -163,11 +170,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   };
 
-  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
+  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
     const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
-    const startedMs = performance.now();
-    await messages.send(toUpstreamRecord(message, sender, origin, trace, now()));
-    options.observer?.published((performance.now() - startedMs) / 1000);
+    return sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
   };
 
   // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.

@@ -93,7 +93,8 @@ function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
         return 0;
       }
       const prepared = frames.map(prepare);
-      tcp.write(Buffer.concat(prepared));
+      const [only] = prepared;
+      tcp.write(prepared.length === 1 && only !== undefined ? only : Buffer.concat(prepared));
       return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {

@@ -17,7 +17,7 @@ export interface ConnectionEvent {
 }
 
 export interface UserEventsOptions {
-  readonly producer: Producer;
+  readonly send: Producer["send"];
   readonly topic: string;
   readonly gatewayId: string;
   readonly epoch: () => number;
@@ -35,7 +35,7 @@ export interface UserEvents {
 const retryMs = 1000;
 
 export function createUserEvents(options: UserEventsOptions): UserEvents {
-  const { producer, topic, gatewayId, epoch, log, now } = options;
+  const { topic, gatewayId, epoch, log, now } = options;
   const pending = new Set<Promise<void>>();
   let seq = 0;
   let closing: AbortSignal | undefined;
@@ -43,7 +43,7 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
   const send = async (record: ProducerRecord, fields: Readonly<Record<string, unknown>>): Promise<void> => {
     for (let attempt = 1; closing?.aborted !== true; attempt++) {
       try {
-        return await producer.send(record);
+        return await options.send(record);
       } catch (thrown) {
         const error = toConnectError(thrown);
         if (error.code === Code.InvalidArgument) {
