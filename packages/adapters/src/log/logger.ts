@@ -73,7 +73,7 @@ export function createLogger({
     const line: Record<string, unknown> = { module, message, ...always, timestamp };
     for (const [name, value] of Object.entries(fields)) {
       line[taken.has(name) ? `${name}_` : name] =
-        value instanceof Error ? plainError(value, lineLevel === "error" || level === "debug") : cut(value);
+        value instanceof Error ? plainError(value, lineLevel === "error" || level === "debug") : plain(name, value);
     }
     if (suppressed > 0) line.suppressed = suppressed;
     logger[lineLevel](line);
@@ -93,6 +93,11 @@ export function createLogger({
       },
     flush: repeats.flush,
   };
+}
+
+/** Whatever was thrown has the shape of an error. */
+function plain(name: string, value: unknown): unknown {
+  return name === "error" && typeof value !== "object" ? { message: cut(String(value)) } : cut(value);
 }
 
 function cut<T>(value: T): T | string {
