@@ -60,7 +60,7 @@ export function leaksIn(recorded: readonly OutputLine[]): readonly string[] {
   const searched = recorded.map(({ line }) => (/"\d+":\d+,"\d+":/.test(line) ? line.replaceAll(/"\d+":/g, "") : line));
   const all = searched.join("\n");
   const found = [...secrets]
-    .flatMap(([secret, what]) => writings(secret).map((text) => ({ text, what })))
+    .flatMap(([secret, what]) => [...writings(secret)].map((text) => ({ text, what })))
     .filter(({ text }) => all.includes(text));
   return recorded.flatMap(({ process, stream, line }, index) =>
     found
@@ -74,12 +74,12 @@ export function secretCount(): number {
   return secrets.size;
 }
 
-function writings(secret: string): readonly string[] {
+function writings(secret: string): ReadonlySet<string> {
   const bytes = Buffer.from(secret);
   // Base64 of bytes that begin at any place of a longer text, without what its neighbours would change.
   const base64 = [0, 1, 2].map((shift) => {
     const text = Buffer.concat([Buffer.alloc(shift), bytes]).toString("base64");
     return text.slice(shift === 0 ? 0 : shift + 1, -4);
   });
-  return [secret, encodeURIComponent(secret), bytes.toString("hex"), [...bytes].join(","), ...base64];
+  return new Set([secret, encodeURIComponent(secret), bytes.toString("hex"), [...bytes].join(","), ...base64]);
 }
