@@ -224,11 +224,11 @@ export function realPartScenarios(world: () => RealWorld): void {
         });
       }
       await producer.disconnect();
-      for (const [module, events] of [["gateway", records] as const, ["im-logic", 2 * records] as const]) {
-        const lines = await accountedLines(
-          (line) => line.message === "record skipped" && line.module === module && line.trace_id === traceId,
-          events,
-        );
+      for (const [message, events] of [
+        ["downstream record skipped", records],
+        ["record skipped", 2 * records],
+      ] as const) {
+        const lines = await accountedLines((line) => line.message === message && line.trace_id === traceId, events);
         expect(lines.length).toBeLessThanOrEqual(22);
         expect(lines[0]).toMatchObject({
           level: "warn",

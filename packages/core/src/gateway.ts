@@ -191,7 +191,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         const error = toConnectError(thrown);
         countFailure(counters, "downstream", reasonOf(error));
         const trace_id = traceIdOf(record.headers.traceparent);
-        log("warn", "record skipped", { topic, partition, offset, trace_id, error });
+        log("warn", "downstream record skipped", { topic, partition, offset, trace_id, error });
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
