@@ -203,7 +203,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       if (connection.countBadFrame(now())) {
         close(connection, CloseCode.PROTOCOL_ERROR, "too many bad frames");
       } else {
-        answer(connection, errorFrame(error, newTrace().traceId), messageId);
+        const { traceId } = newTrace();
+        const fields = { connection_id: connection.id, user_id: connection.identity?.userId, trace_id: traceId, error };
+        log("debug", "frame refused", fields);
+        answer(connection, errorFrame(error, traceId), messageId);
       }
     },
 
