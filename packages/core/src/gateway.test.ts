@@ -34,10 +34,16 @@ interface Running {
   readonly upstream: ConsumerRecord[];
   readonly userEvents: Readonly<Record<string, unknown>>[];
   readonly logged: string[];
+  /** Lines of closes that the peer may never read. */
+  readonly unread: object[];
   open(query?: string): Promise<Recorded>;
 }
 
 const ends: (() => Promise<void>)[] = [];
+
+function unreadClose(close_code: number, user_id: string): object {
+  return { close_code, user_id, connection_id: expect.any(String), device_id: expect.any(String) };
+}
 afterEach(async () => {
   for (const end of ends.splice(0)) {
     await end();
@@ -54,6 +60,7 @@ async function start(
   const upstream: ConsumerRecord[] = [];
   const userEvents: Readonly<Record<string, unknown>>[] = [];
   const logged: string[] = [];
+  const unread: object[] = [];
   void bus.consumer.run({
     topics: [{ name: "upstream", partitions: 1 }],
     groupId: "test",
@@ -89,7 +96,12 @@ async function start(
       });
       service(UserService, { getMe: ({ callerId }) => ({ userId: callerId }) });
     }),
-    log: (level, message) => logged.push(`${level} ${message}`),
+    log: (level, message, fields = {}) => {
+      logged.push(`${level} ${message}`);
+      if (level === "warn" && "close_code" in fields) {
+        unread.push(fields);
+      }
+    },
     jwt: { secret },
     websocket: {
       sendBufferBytes: options.sendBufferBytes ?? 100_000,
@@ -133,7 +145,7 @@ async function start(
       },
     });
   };
-  return { gateway, bus, upstream, userEvents, logged, open };
+  return { gateway, bus, upstream, userEvents, logged, unread, open };
 }
 
 function jsonOf(record: ConsumerRecord): Readonly<Record<string, unknown>> {
@@ -250,12 +262,13 @@ describe("downstream", () => {
   });
 
   test("a reader that is too slow is closed 4008, others are not", async () => {
-    const { open, bus, userEvents } = await start({ sendBufferBytes: 1000 });
+    const { open, bus, userEvents, unread } = await start({ sendBufferBytes: 1000 });
     const [slow, fast] = [await open(await as("alice")), await open(await as("alice"))];
     await expect.poll(() => slow.frames.length).toBe(1);
     slow.buffered = 1001;
     await bus.producer.send(record({ target_user_id: "alice", content: "x" }));
     await expect.poll(() => slow.closes).toEqual([4008]);
+    expect(unread).toEqual([unreadClose(4008, "alice")]);
     expect(typesOf(fast)).toEqual(["connected", "new-message"]);
     await expect
       .poll(() => userEvents.map(({ event, reason }) => [event, reason]).at(-1))
@@ -375,7 +388,7 @@ describe("time", () => {
     ends.push(async () => {
       vi.useRealTimers();
     });
-    const { open } = await start();
+    const { open, unread } = await start();
     const [alive, dead, waiting] = [await open(await as("alice")), await open(await as("bob")), await open()];
     vi.advanceTimersByTime(1200);
     expect([alive.pings, dead.pings]).toEqual([1, 1]);
@@ -384,6 +397,7 @@ describe("time", () => {
     expect([alive.closes, dead.closes, waiting.closes]).toEqual([[], [4009], []]);
     vi.advanceTimersByTime(300);
     expect(waiting.closes).toEqual([4001]);
+    expect(unread).toEqual([unreadClose(4009, "bob")]);
   });
 
   test("a token's end is announced a minute before, once, and closes 4003", async () => {

@@ -27,7 +27,7 @@ import {
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
-import { newTrace, type Trace, traceOf } from "./trace.ts";
+import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
@@ -165,7 +165,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, { case: "messageAck", value }, messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, "send-message", trace);
+      logFailure(log, error, "send-message", trace, userId);
       connections.answer(connection, errorFrame(error, trace.traceId, clientMsgId), messageId);
     }
   };
@@ -198,7 +198,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { topic, partition, offset } = record;
         const error = toConnectError(thrown);
         countFailure(counters, "downstream", reasonOf(error));
-        log("warn", "downstream record skipped", { topic, partition, offset, reason: reasonOf(error), error });
+        const trace_id = traceIdOf(record.headers.traceparent);
+        log("warn", "downstream record skipped", { topic, partition, offset, trace_id, error });
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
@@ -238,7 +239,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, toAnswer(response), messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, data.case ?? "", trace);
+      logFailure(log, error, data.case ?? "", trace, identity.userId);
       connections.answer(connection, errorFrame(error, trace.traceId), messageId);
     }
   };
@@ -321,8 +322,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { token, protocol } = upgradeCredential(path, headers);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
-        const { traceId } = traceOf(headers.get("traceparent"));
-        return { accepted: false, response: errorResponse(toConnectError(thrown), traceId) };
+        const error = toConnectError(thrown);
+        const trace = traceOf(headers.get("traceparent"));
+        logFailure(log, error, "upgrade", trace);
+        return { accepted: false, response: errorResponse(error, trace.traceId) };
       }
     },
 

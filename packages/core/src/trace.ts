@@ -18,6 +18,12 @@ export function traceOf(traceparent: string | null | undefined): Trace {
   return match !== null && traceId !== NO_TRACE && spanId !== NO_SPAN ? { traceId, traceparent: match[0] } : newTrace();
 }
 
+/** The trace id that a header names; undefined where it is absent or malformed. */
+export function traceIdOf(traceparent: string | null | undefined): string | undefined {
+  const { traceId, traceparent: kept } = traceOf(traceparent);
+  return kept === traceparent ? traceId : undefined;
+}
+
 export function newTrace(): Trace {
   // Random but for a few bits. Runtimes draw UUIDs ahead, random bytes of one's own cost ten times as much.
   const traceId = crypto.randomUUID().replaceAll("-", "");

@@ -41,7 +41,7 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
 
   server.on("upgrade", (request, tcp, head) => {
     // A peer may reset the connection at any time, also while its token is verified.
-    const onError = (error: Error): void => log("debug", "upgrade failed", { error: error.message });
+    const onError = (error: Error): void => log("debug", "upgrade failed", { error });
     tcp.on("error", onError);
     upgrade(request, tcp, head).catch((error: unknown) => {
       log("error", "upgrade failed", { error });
@@ -78,7 +78,7 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       webSocket.on("pong", () => events.activity());
       webSocket.on("close", (code, reason) => events.closed(code, reason.toString()));
       // ws closes the socket itself (1002, 1007, 1009); `close` follows.
-      webSocket.on("error", (error) => log("debug", "socket error", { error: error.message }));
+      webSocket.on("error", (error) => log("debug", "socket error", { error }));
     });
   };
 }

@@ -87,7 +87,7 @@ describe("an event that is refused", () => {
       user_id: "alice",
       connection_id: "c1",
       attempt: 1,
-      reason: "KAFKA_UNAVAILABLE",
+      error: expect.objectContaining({ rawMessage: "away" }),
     });
   });
 

@@ -4,7 +4,6 @@ import { Code } from "@connectrpc/connect";
 import { UserEventSchema } from "@im-gateway/proto";
 import type { Log, Producer, ProducerRecord } from "../adapters.ts";
 import { toConnectError } from "../error-json.ts";
-import { reasonOf } from "../errors.ts";
 import { encodeRecord } from "../record/codec.ts";
 
 export interface ConnectionEvent {
@@ -47,14 +46,14 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
       } catch (thrown) {
         const error = toConnectError(thrown);
         if (error.code === Code.InvalidArgument) {
-          log("error", "user event refused for good", { ...fields, reason: reasonOf(error) });
+          log("error", "user event refused for good", { ...fields, error });
           return;
         }
         // The first failure of an event is worth a line, its repetitions are not.
         log(attempt === 1 ? "warn" : "debug", "user event not published, trying again", {
           ...fields,
           attempt,
-          reason: reasonOf(error),
+          error,
         });
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }
