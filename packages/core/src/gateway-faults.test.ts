@@ -343,7 +343,7 @@ test("an upgrade that was accepted just before the drain is closed 1012, and nob
   await gateway.drain(AbortSignal.timeout(1000));
   const client = upgrade.accepted ? connect(gateway, upgrade) : expect.unreachable("refused");
   await turns();
-  expect([client.closes, client.frames, logged]).toEqual([[1012], [], []]);
+  expect([client.closes, client.frames, logged]).toEqual([[1012], [], ["debug connection closed: restart"]]);
 });
 
 test("a drain ends by its signal also while Kafka takes no user event", async () => {

@@ -6,7 +6,7 @@ import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
-import { type Counters, count, countDelivery, countedProducer, countFailure, createCounters } from "./counters.ts";
+import { type Counters, count, countDelivery, countedSend, countFailure, createCounters } from "./counters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -27,7 +27,7 @@ import {
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
-import { newTrace, type Trace, traceOf } from "./trace.ts";
+import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
@@ -92,10 +92,17 @@ export function createGateway(options: GatewayOptions): Gateway {
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
   const counters = createCounters();
-  const messages = countedProducer(producer, "upstream", counters);
+  const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
   const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
-  const events = countedProducer(producer, "user_events", counters);
-  const userEvents = createUserEvents({ producer: events, topic: topics.userEvents.name, gatewayId, epoch, log, now });
+  const sendUserEvent = countedSend(producer, "user_events", counters);
+  const userEvents = createUserEvents({
+    send: sendUserEvent,
+    topic: topics.userEvents.name,
+    gatewayId,
+    epoch,
+    log,
+    now,
+  });
   const { defer } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
 
@@ -158,16 +165,14 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, { case: "messageAck", value }, messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, "send-message", trace);
+      logFailure(log, error, "send-message", trace, userId);
       connections.answer(connection, errorFrame(error, trace.traceId, clientMsgId), messageId);
     }
   };
 
-  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
+  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
     const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
-    const startedMs = performance.now();
-    await messages.send(toUpstreamRecord(message, sender, origin, trace, now()));
-    options.observer?.published((performance.now() - startedMs) / 1000);
+    return sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
   };
 
   // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.
@@ -193,7 +198,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { topic, partition, offset } = record;
         const error = toConnectError(thrown);
         countFailure(counters, "downstream", reasonOf(error));
-        log("warn", "downstream record skipped", { topic, partition, offset, reason: reasonOf(error), error });
+        const trace_id = traceIdOf(record.headers.traceparent);
+        log("warn", "downstream record skipped", { topic, partition, offset, trace_id, error });
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
@@ -233,7 +239,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, toAnswer(response), messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, data.case ?? "", trace);
+      logFailure(log, error, data.case ?? "", trace, identity.userId);
       connections.answer(connection, errorFrame(error, trace.traceId), messageId);
     }
   };
@@ -316,8 +322,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { token, protocol } = upgradeCredential(path, headers);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
-        const { traceId } = traceOf(headers.get("traceparent"));
-        return { accepted: false, response: errorResponse(toConnectError(thrown), traceId) };
+        const error = toConnectError(thrown);
+        const trace = traceOf(headers.get("traceparent"));
+        logFailure(log, error, "upgrade", trace);
+        return { accepted: false, response: errorResponse(error, trace.traceId) };
       }
     },
 

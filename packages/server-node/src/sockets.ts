@@ -41,7 +41,7 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
 
   server.on("upgrade", (request, tcp, head) => {
     // A peer may reset the connection at any time, also while its token is verified.
-    const onError = (error: Error): void => log("debug", "upgrade failed", { error: error.message });
+    const onError = (error: Error): void => log("debug", "upgrade failed", { error });
     tcp.on("error", onError);
     upgrade(request, tcp, head).catch((error: unknown) => {
       log("error", "upgrade failed", { error });
@@ -83,7 +83,7 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
         if (error.code?.startsWith("WS_ERR_")) {
           closing.code ??= violationCodes[error.code] ?? 1002;
         }
-        log("debug", "socket error", { error: error.message });
+        log("debug", "socket error", { error });
       });
     });
   };
@@ -112,7 +112,8 @@ function createSocket(webSocket: WebSocket, tcp: Duplex, closing: Closing): Sock
         return 0;
       }
       const prepared = frames.map(prepare);
-      tcp.write(Buffer.concat(prepared));
+      const [only] = prepared;
+      tcp.write(prepared.length === 1 && only !== undefined ? only : Buffer.concat(prepared));
       return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {

@@ -21,6 +21,8 @@ export type DecodedFrame =
   | { readonly messageId: string; readonly frame?: undefined; readonly error: ConnectError };
 
 interface FrameType {
+  /** On the wire. */
+  readonly name: string;
   readonly field: DescField & { readonly fieldKind: "message" };
   readonly required: readonly DescField[];
 }
@@ -89,7 +91,7 @@ export function encodeServerFrame(data: ServerFrameData, messageId: string, nowM
   if (type === undefined) {
     throw failure(Code.Internal, "UNKNOWN_FRAME_TYPE", `no server frame ${frame.case}`);
   }
-  return encode(typeName(type.field), writeMessage(type.field.message, frame.value), messageId, nowMs);
+  return encode(type.name, writeMessage(type.field.message, frame.value), messageId, nowMs);
 }
 
 /**
@@ -116,8 +118,7 @@ function foreignFrame(type: string): DescMessage {
 
 /** The name of a frame on the wire. */
 export function serverFrameType(data: ServerFrameData): string {
-  const type = data.case === undefined ? undefined : serverFramesByCase.get(data.case);
-  return type === undefined ? "" : typeName(type.field);
+  return data.case === undefined ? "" : (serverFramesByCase.get(data.case)?.name ?? "");
 }
 
 export function clientFrameType({ data }: ClientFrame): string {
@@ -149,7 +150,8 @@ function frameTypes(schema: DescMessage): ReadonlyMap<string, FrameType> {
   const types = new Map<string, FrameType>();
   for (const field of schema.fields) {
     if (field.fieldKind === "message") {
-      types.set(typeName(field), { field, required: requiredFields(field.message) });
+      const name = typeName(field);
+      types.set(name, { name, field, required: requiredFields(field.message) });
     }
   }
   return types;

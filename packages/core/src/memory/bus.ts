@@ -201,7 +201,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
           topic,
           partition: partition.index,
           offset,
-          error: error instanceof Error ? error.name : typeof error,
+          error: { code: error instanceof Error ? error.name : typeof error },
         });
         await pause(pauseMs, signal);
         pauseMs = Math.min(2 * pauseMs, maxPauseMs);

@@ -56,6 +56,9 @@ export interface Connections {
   startSweep(signal: AbortSignal): void;
 }
 
+/** Of these the peer may never learn by itself. */
+const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER, CloseCode.HEARTBEAT_LOST]);
+
 export function createConnections(options: ConnectionsOptions): Connections {
   const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
   /** Upgraded, not authenticated yet. */
@@ -97,10 +100,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   const close = (connection: Connection, code: CloseCode, reason: string): void => {
     const identity = connection.close(code, reason);
-    if (code === CloseCode.SLOW_CONSUMER || code === CloseCode.HEARTBEAT_LOST) {
-      // The peer may never read why.
-      log("warn", "connection closed", { close_code: code, connection_id: connection.id, user_id: identity?.userId });
-    }
+    // By reason, so that where one repeats the other is still written.
+    log(mayNeverBeRead.has(code) ? "warn" : "debug", `connection closed: ${reason}`, {
+      close_code: code,
+      connection_id: connection.id,
+      user_id: identity?.userId,
+      device_id: identity?.deviceId,
+    });
     leave(connection, identity, reason);
   };
 
@@ -195,7 +201,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       if (connection.countBadFrame(now())) {
         close(connection, CloseCode.PROTOCOL_ERROR, "too many bad frames");
       } else {
-        answer(connection, errorFrame(error, newTrace().traceId), messageId);
+        const { traceId } = newTrace();
+        const fields = { connection_id: connection.id, user_id: connection.identity?.userId, trace_id: traceId, error };
+        log("debug", "frame refused", fields);
+        answer(connection, errorFrame(error, traceId), messageId);
       }
     },
 
