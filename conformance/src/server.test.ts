@@ -178,7 +178,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
       5,
     );
     try {
-      await process.waitForLine(/"message":"connection closed".*"close_code":4008/, 20_000);
+      await process.waitForLine(/"message":"connection closed.*"close_code":4008/, 20_000);
     } finally {
       clearInterval(timer);
     }
@@ -201,7 +201,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     const connection = await opened();
     await connection.until("a ping", ({ received }) => received.includes("\x89\x00"));
     await connection.until("the close", ({ received }) => closeFrame(4009).test(received));
-    await process.waitForLine(/"message":"connection closed".*"close_code":4009/, 1000);
+    await process.waitForLine(/"message":"connection closed.*"close_code":4009/, 1000);
     await connection.until("the end", ({ ended, closed }) => ended || closed);
     // What is written to a connection that is gone comes back as a reset.
     const timer = setInterval(() => connection.tcp.write("x"), 100);

@@ -1,6 +1,5 @@
 // The gateway's HTTP port on Bun: REST and WebSockets by Bun.serve.
 import type { GatewayServer, ServerOptions } from "@im-gateway/adapters/command";
-import type { BunRequest, Server } from "bun";
 import { bodyDeadline } from "./body-deadline.ts";
 import { everyPath, rawPath } from "./raw-path.ts";
 import { createWebSocketHandler, SocketData } from "./sockets.ts";
@@ -15,7 +14,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
 
   const answer = async (
     request: Request,
-    server: Server<SocketData>,
+    server: Bun.Server<SocketData>,
     params?: Readonly<Record<string, string>>,
   ): Promise<Response | undefined> => {
     if (!request.url.includes("://")) {
@@ -36,7 +35,11 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     });
   };
 
-  const upgrade = async (request: Request, server: Server<SocketData>, path: string): Promise<Response | undefined> => {
+  const upgrade = async (
+    request: Request,
+    server: Bun.Server<SocketData>,
+    path: string,
+  ): Promise<Response | undefined> => {
     const { headers } = request;
     if (path.split("?")[0] !== wsPath) {
       return refusal(await gateway.fetch(new Request(`http://localhost${wsPath}`, { headers }), { rawPath: path }));
@@ -55,7 +58,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     return upgraded ? undefined : refusal(new Response("not a WebSocket handshake\n", { status: 400 }));
   };
 
-  const routed = (request: BunRequest, server: Server<SocketData>): Promise<Response | undefined> =>
+  const routed = (request: Bun.BunRequest, server: Bun.Server<SocketData>): Promise<Response | undefined> =>
     answer(request, server, request.params);
   const server = Bun.serve<SocketData>({
     port: options.port,

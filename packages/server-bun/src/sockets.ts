@@ -1,6 +1,5 @@
 // WebSockets on Bun, which speaks the protocol itself: a turn's frames are corked into one write.
 import type { EncodedFrame, Gateway, Socket, SocketEvents, Upgrade } from "@im-gateway/core";
-import type { ServerWebSocket, WebSocketHandler } from "bun";
 
 /** What goes along with a socket from its upgrade on. */
 export class SocketData {
@@ -33,7 +32,7 @@ const violationCodes: Readonly<Record<string, number>> = {
 };
 
 /** The part of `Bun.serve`'s options that handles the sockets which were upgraded. */
-export function createWebSocketHandler({ gateway, maxFrameBytes }: SocketsOptions): WebSocketHandler<SocketData> {
+export function createWebSocketHandler({ gateway, maxFrameBytes }: SocketsOptions): Bun.WebSocketHandler<SocketData> {
   return {
     maxPayloadLength: maxFrameBytes,
     perMessageDeflate: false,
@@ -75,9 +74,9 @@ export function createWebSocketHandler({ gateway, maxFrameBytes }: SocketsOption
 
 /** A class with a private field, not a closure: there are 100,000 of them. */
 class BunSocket implements Socket {
-  readonly #ws: ServerWebSocket<SocketData>;
+  readonly #ws: Bun.ServerWebSocket<SocketData>;
 
-  constructor(ws: ServerWebSocket<SocketData>) {
+  constructor(ws: Bun.ServerWebSocket<SocketData>) {
     this.#ws = ws;
   }
 
