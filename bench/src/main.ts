@@ -9,13 +9,21 @@ import { createTopic, type MeasureOptions, measure, type Sample } from "./measur
 import { describeProfile } from "./profile.ts";
 import { formatTable, type Pair, type Result, summarize } from "./report.ts";
 import { type Scenario, scenarios } from "./scenarios.ts";
-import { type ServerName, sharedPartitions, upstreamTopic, userEventsTopic } from "./servers.ts";
+import {
+  type GatewayName,
+  gateways,
+  type ServerName,
+  sharedPartitions,
+  upstreamTopic,
+  userEventsTopic,
+} from "./servers.ts";
 
-const usage = `make bench ARGS="…": CPU time a unit of work of bin/im-gateway, against a plain server on the same libraries
+const usage = `make bench ARGS="…": CPU time a unit of work of a gateway, against a plain server on the same libraries
   --runs N        pairs of runs a scenario (default 3)
   --only NAME     one scenario: ${scenarios.map(({ name }) => name).join(", ")}
+  --gateway NAME  ${gateways.join(" or ")} (default im-gateway)
   --json FILE     write the results and all samples there as well
-  --profile       one more run of both a scenario, and the functions that cost most
+  --profile       one more run of both a scenario, and the functions that cost most; on Node only
 `;
 
 async function main(): Promise<void> {
@@ -23,6 +31,7 @@ async function main(): Promise<void> {
     options: {
       runs: { type: "string", default: "3" },
       only: { type: "string" },
+      gateway: { type: "string", default: "im-gateway" },
       json: { type: "string" },
       profile: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -30,7 +39,10 @@ async function main(): Promise<void> {
   });
   const runs = Number(values.runs);
   const chosen = scenarios.filter(({ name }) => values.only === undefined || name === values.only);
-  if (values.help || chosen.length === 0 || !Number.isInteger(runs) || runs < 1) {
+  const gateway = gateways.find((name) => name === values.gateway);
+  const profiled = values.profile ? chosen : [];
+  const unusable = gateway === undefined || (values.profile && gateway === "im-gateway-bun");
+  if (values.help || unusable || chosen.length === 0 || !Number.isInteger(runs) || runs < 1) {
     process.stderr.write(usage);
     process.exitCode = values.help ? 0 : 2;
     return;
@@ -39,19 +51,21 @@ async function main(): Promise<void> {
 
   const { results, profiles } = await withKafka(async (options) => {
     const measured: Result[] = [];
-    for (const scenario of chosen) measured.push(summarize(scenario, await compare(scenario, runs, options)));
+    for (const scenario of chosen) measured.push(summarize(scenario, await compare(gateway, scenario, runs, options)));
     const described: string[] = [];
-    for (const scenario of values.profile ? chosen : []) {
-      for (const server of ["im-gateway", "control"] as const)
-        described.push(await profileOf(server, scenario, options));
+    for (const scenario of profiled) {
+      for (const server of [gateway, "control"] as const) described.push(await profileOf(server, scenario, options));
     }
     return { results: measured, profiles: described };
   });
-  console.log(formatTable(results));
+  console.log(formatTable(gateway, results));
   for (const profile of profiles) console.log(`\n${profile}`);
   if (values.json !== undefined) {
     const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
-    writeFileSync(values.json, `${JSON.stringify({ date: new Date().toISOString(), machine, results }, null, 2)}\n`);
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ date: new Date().toISOString(), machine, gateway, results }, null, 2)}\n`,
+    );
   }
 }
 
@@ -69,7 +83,12 @@ async function withKafka<T>(use: (options: MeasureOptions) => Promise<T>): Promi
 }
 
 /** The two take turns, and in being first as well: what else the machine does weighs on both. */
-async function compare(scenario: Scenario, runs: number, options: MeasureOptions): Promise<readonly Pair[]> {
+async function compare(
+  gatewayName: GatewayName,
+  scenario: Scenario,
+  runs: number,
+  options: MeasureOptions,
+): Promise<readonly Pair[]> {
   const pairs: Pair[] = [];
   const run = async (server: ServerName): Promise<Sample> => {
     const sample = await measure(server, scenario, options);
@@ -80,9 +99,9 @@ async function compare(scenario: Scenario, runs: number, options: MeasureOptions
   for (let index = 0; index < runs; index += 1) {
     if (index % 2 === 0) {
       const control = await run("control");
-      pairs.push({ control, gateway: await run("im-gateway") });
+      pairs.push({ control, gateway: await run(gatewayName) });
     } else {
-      const gateway = await run("im-gateway");
+      const gateway = await run(gatewayName);
       pairs.push({ gateway, control: await run("control") });
     }
   }

@@ -24,5 +24,5 @@ test("ratios are those of pairs, and the median decides about the goal", () => {
   expect(result.ratio).toEqual({ median: 0.6, min: 0.5, max: 0.6 });
   expect(result.met).toBe(true);
   expect(summarize(scenario, [pair(8, 10)]).met).toBe(false);
-  expect(formatTable([result])).toMatch(/0\.60 \(0\.50–0\.60\) +≤ 0\.7 +met/);
+  expect(formatTable("a gateway", [result])).toMatch(/a gateway[\s\S]* 0\.60 \(0\.50–0\.60\) +≤ 0\.7 +met/);
 });

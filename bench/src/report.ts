@@ -55,9 +55,10 @@ export function spread(values: readonly number[]): Spread {
   return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, min: at(0), max: at(sorted.length - 1) };
 }
 
-export function formatTable(results: readonly Result[]): string {
+/** @param gateway as the column is headed */
+export function formatTable(gateway: string, results: readonly Result[]): string {
   const rows = [
-    ["CPU µs of the server, median (min–max)", "im-gateway", "ws + kafkajs", "ratio", "goal", ""],
+    ["CPU µs of the server, median (min–max)", gateway, "ws + kafkajs", "ratio", "goal", ""],
     ...results.map(({ title, unit, gatewayCpuUs, controlCpuUs, ratio, goal, met }) => [
       `${title}: per ${unit}`,
       formatSpread(gatewayCpuUs, 1),

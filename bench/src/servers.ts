@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { type Part, startProcess } from "@im-gateway/tools/process";
 import type { ControlOptions } from "./control.ts";
 
-export type ServerName = "im-gateway" | "control";
+/** Launchers of `bin/`. */
+export const gateways = ["im-gateway", "im-gateway-bun"] as const;
+export type GatewayName = (typeof gateways)[number];
+export type ServerName = GatewayName | "control";
 
 export interface ServerOptions {
   readonly brokers: readonly string[];
@@ -13,7 +16,7 @@ export interface ServerOptions {
   readonly secret: string;
   /** One life of a server: nobody else has used its topics. */
   readonly id: string;
-  /** Where `--cpu-prof` leaves its profile at the end; default: no profile. */
+  /** Where Node's `--cpu-prof` leaves its profile at the end; default: no profile. */
   readonly profileFolder?: string;
 }
 
@@ -39,10 +42,10 @@ export function downstreamTopic(id: string): string {
 
 /** Resolves when it takes connections; its topics have to be there. */
 export function startServer(name: ServerName, options: ServerOptions): Promise<Server> {
-  return name === "im-gateway" ? startGateway(options) : startControl(options);
+  return name === "control" ? startControl(options) : startGateway(name, options);
 }
 
-async function startGateway({ brokers, secret, id, profileFolder }: ServerOptions): Promise<Server> {
+async function startGateway(name: GatewayName, { brokers, secret, id, profileFolder }: ServerOptions): Promise<Server> {
   // A connection to im-logic is a part of being ready; nothing here asks it anything.
   const logic = createServer();
   await new Promise<void>((resolve) => logic.listen(0, "127.0.0.1", resolve));
@@ -57,8 +60,8 @@ async function startGateway({ brokers, secret, id, profileFolder }: ServerOption
     `grpc.logic.direct_addr=127.0.0.1:${port}`,
   ];
   const part = startProcess({
-    name: "im-gateway",
-    command: join(repository, "bin/im-gateway"),
+    name,
+    command: join(repository, "bin", name),
     args: ["serve", ...settings.flatMap((setting) => ["--set", setting])],
     env: { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined, NODE_OPTIONS: profiling(profileFolder) },
   });
