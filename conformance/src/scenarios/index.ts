@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe } from "vitest";
 import type { World } from "../world.ts";
 import { accountScenarios } from "./accounts.ts";
+import { badInputScenarios } from "./bad-input/index.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
 import { restartScenarios } from "./restarts.ts";
@@ -35,6 +36,7 @@ export function scenarios<W extends World>(
     socketScenarios(world);
     messageScenarios(world);
     metricScenarios(world);
+    badInputScenarios(world);
     more(world);
     restartScenarios(world, partNames);
   });

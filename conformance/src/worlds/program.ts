@@ -9,7 +9,6 @@ const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL:
 const startTimeoutMs = 30_000;
 
 export interface Program extends WorldPart {
-  readonly output: readonly string[];
   start(): Promise<void>;
   stop(): Promise<void>;
   kill(): Promise<void>;

@@ -53,12 +53,12 @@ describe("a socket's life", () => {
     connection.authenticated(renewed);
     expect(connection.identity).toBe(renewed);
     expect(connection.close(CloseCode.TOKEN_EXPIRED, "expired")).toBe(renewed);
-    expect([connection.state, connection.identity]).toEqual([{ t: "closed" }, undefined]);
+    expect([connection.state, connection.identity]).toEqual([{ t: "closed", code: 4003 }, undefined]);
     expect(connection.close(CloseCode.SERVICE_RESTART, "again")).toBeUndefined();
     expect(connection.closed()).toBeUndefined();
     connection.authenticated(identity);
     connection.verifying();
-    expect(connection.state).toEqual({ t: "closed" });
+    expect(connection.state).toEqual({ t: "closed", code: 4003 });
     expect(own.log).toEqual(["close 4003 expired"]);
   });
 

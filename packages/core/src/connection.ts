@@ -8,7 +8,8 @@ export type ConnectionState =
   | { readonly t: "waiting"; readonly sinceMs: number; readonly held: string[] | undefined }
   /** Authenticated. `held` as above, while a token that came in band is being verified. */
   | { readonly t: "open"; readonly identity: Identity; readonly held: string[] | undefined }
-  | { readonly t: "closed" };
+  /** `code`: what the gateway closed it with; absent where the peer went. */
+  | { readonly t: "closed"; readonly code: CloseCode | undefined };
 
 export interface ConnectionLimits {
   /** What may wait for a slow reader before the socket is closed 4008. */
@@ -52,6 +53,11 @@ export class Connection {
   /** Undefined before authentication and after the close. */
   get identity(): Identity | undefined {
     return this.#state.t === "open" ? this.#state.identity : undefined;
+  }
+
+  /** What the gateway closed it with. */
+  get closeCode(): CloseCode | undefined {
+    return this.#state.t === "closed" ? this.#state.code : undefined;
   }
 
   /** What waits for a slow reader. */
@@ -136,7 +142,7 @@ export class Connection {
     const { identity } = this;
     if (this.#state.t !== "closed") {
       this.flush();
-      this.#state = { t: "closed" };
+      this.#state = { t: "closed", code };
       this.#socket.close(code, reason);
     }
     return identity;
@@ -145,7 +151,7 @@ export class Connection {
   /** The socket is gone. @returns who it was, if it was open until now */
   closed(): Identity | undefined {
     const { identity } = this;
-    this.#state = { t: "closed" };
+    this.#state = { t: "closed", code: this.closeCode };
     this.#outbox = [];
     return identity;
   }

@@ -29,6 +29,7 @@ import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
+import { type Unreadable, unreadableResponse } from "./unreadable.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
 /** The answer to a WebSocket upgrade. */
@@ -54,7 +55,9 @@ export interface Gateway {
   readonly bufferedBytes: number;
   /** REST, `/health` and `/ready`. `rawPath`: path and query as they came, where `request.url` is normalised. */
   fetch(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
-  /** @param request path and query, and the headers, of a WebSocket upgrade */
+  /** The answer to a request that can not be given to `fetch`. */
+  refuse(why: Unreadable): Response;
+  /** @param request path and query, and the headers, of a WebSocket upgrade; the caller has found that the path is the configured one */
   upgrade(request: { readonly path: string; readonly headers: Headers }): Promise<Upgrade>;
   /** Takes over a socket whose upgrade was accepted; the caller passes on what happens to it. */
   open(socket: Socket, upgrade: Upgrade & { readonly accepted: true }): SocketEvents;
@@ -302,6 +305,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return connections.bufferedBytes;
     },
     fetch: async (request, env = {}) => http.fetch(request, env),
+    refuse: (why) => unreadableResponse(why, options.observer),
     unready,
 
     async upgrade({ path, headers }) {
@@ -313,7 +317,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
         const { traceId } = traceOf(headers.get("traceparent"));
-        return { accepted: false, response: errorResponse(toConnectError(thrown), traceId) };
+        const response = errorResponse(toConnectError(thrown), traceId);
+        options.observer?.answered("GET", path.split("?")[0] ?? "", response.status, 0);
+        return { accepted: false, response };
       }
     },
 
@@ -334,7 +340,8 @@ export function createGateway(options: GatewayOptions): Gateway {
           connection.lastInputMs = now();
         },
         closed: (code, reason) => {
-          count(counters.connectionsClosed, code);
+          // Where it was us, the peer may never have said that it has read why.
+          count(counters.connectionsClosed, connection.closeCode ?? code);
           connections.departed(connection, reason || `closed ${code}`);
         },
       };

@@ -51,7 +51,7 @@ describe("creating", () => {
     expect(await failureOf(im.group.createGroup({ callerId: owner, name: "x", memberIds: ["nobody"] }))).toEqual({
       code: Code.NotFound,
       reason: "USER_NOT_FOUND",
-      fields: ["member_ids.0"],
+      fields: ["member_ids[0]"],
     });
   });
 
