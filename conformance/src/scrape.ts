@@ -1,5 +1,7 @@
 // What a gateway or im-logic counts, read where Prometheus reads it.
 
+import type { GatewayAddress } from "./world.ts";
+
 export interface Scrape {
   readonly text: string;
   /** By series: `im_gateway_ready`, `im_gateway_http_requests_total{method="GET",…}`. */
@@ -27,4 +29,9 @@ export function changes(name: string, before: Scrape, after: Scrape): Record<str
     }
   }
   return found;
+}
+
+/** Asks for the closed sockets by code; the gateway counts one when it has gone, a moment after the peer knows. */
+export function closes({ metrics }: GatewayAddress, before: Scrape): () => Promise<Record<string, number>> {
+  return async () => changes("websocket_connections_closed_total", before, await scrape(metrics));
 }

@@ -20,6 +20,13 @@ const closeTimeoutMs = 2000;
 /** A message in more pieces than this is an attack, not a message. */
 const maxFragments = 1024;
 
+/** What ws closes a socket with by itself, by its error's code; 1002 for all others of its own. */
+const closeCodes: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
+
 /** Answers the server's WebSocket upgrades from now on. */
 export function serveSockets({ server, gateway, path, maxFrameBytes, log }: SocketsOptions): void {
   const protocols = new WeakMap<IncomingMessage, string>();
@@ -74,9 +81,13 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       });
       webSocket.on("ping", () => events.activity());
       webSocket.on("pong", () => events.activity());
-      webSocket.on("close", (code, reason) => events.closed(code, reason.toString()));
-      // ws closes the socket itself (1002, 1007, 1009); `close` follows.
-      webSocket.on("error", (error) => log("debug", "socket error", { error: error.message }));
+      let refusedWith: number | undefined;
+      webSocket.on("close", (code, reason) => events.closed(refusedWith ?? code, reason.toString()));
+      // ws closes the socket itself; `close` follows, with another code if the peer does not answer.
+      webSocket.on("error", (error: NodeJS.ErrnoException) => {
+        refusedWith ??= closeCodes[error.code ?? ""] ?? (error.code?.startsWith("WS_ERR_") ? 1002 : undefined);
+        log("debug", "socket error", { error: error.message });
+      });
     });
   };
 }
