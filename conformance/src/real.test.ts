@@ -1,5 +1,9 @@
+import { badRecordScenarios } from "./scenarios/bad-input/records.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { realPartScenarios } from "./scenarios/real-parts.ts";
 import { realParts, startRealWorld } from "./worlds/real.ts";
 
-scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts, realPartScenarios);
+scenarios("Kafka, etcd, im-logic and two gateways", startRealWorld, realParts, (world) => {
+  realPartScenarios(world);
+  badRecordScenarios(world);
+});

@@ -9,6 +9,9 @@ import { writeMessage } from "../json/write.ts";
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 const encoder = new TextEncoder();
 
+/** What Kafka takes by default; a topic that takes more must not make one record a burden for every client. */
+const maxRecordBytes = 1024 * 1024;
+
 /**
  * Unknown fields are ignored, so that either side can be newer.
  * @throws ConnectError invalid_argument on anything that is not a record of this type
@@ -16,6 +19,9 @@ const encoder = new TextEncoder();
 export function decodeRecord<D extends DescMessage>(desc: D, value: Uint8Array | null): MessageShape<D> {
   if (value === null) {
     throw failure(Code.InvalidArgument, "EMPTY_RECORD", "the record has no value");
+  }
+  if (value.length > maxRecordBytes) {
+    throw failure(Code.InvalidArgument, "RECORD_TOO_LARGE", `the record is larger than ${maxRecordBytes} bytes`);
   }
   let text: string;
   try {
