@@ -47,7 +47,10 @@ const impostors: Readonly<Record<string, Impostor>> = {
   "a gRPC server without these services": {
     serve: () =>
       createHttp2Server().on("stream", (stream) => {
-        stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "12" }, { endStream: true });
+        stream.respond(
+          { ":status": 200, "content-type": "application/grpc", "grpc-status": "12" },
+          { endStream: true },
+        );
       }),
     status: 501,
     code: "unimplemented",
@@ -135,7 +138,7 @@ async function startGateway(impostor: Server): Promise<GatewayAddress & { stop()
     `grpc.logic.timeout=${timeoutMs}ms`,
   ]);
   const gateway = { http: `http://${http}`, ws: `ws://${http}/ws`, metrics: `http://${metrics}/metrics` };
-  await waitFor(async () => (await takesSockets(gateway)), { timeoutMs: 20_000, what: "the gateway to take sockets" });
+  await waitFor(async () => await takesSockets(gateway), { timeoutMs: 20_000, what: "the gateway to take sockets" });
   return {
     ...gateway,
     async stop() {
