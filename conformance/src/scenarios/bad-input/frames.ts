@@ -1,19 +1,18 @@
 // Bad frames: each an `error` that says what and to which frame, counted, and the socket lives; or the close code of the contract.
-import { type DescField, getOption } from "@bufbuild/protobuf";
-import { ClientFrameSchema, FieldBehavior, field_behavior } from "@im-gateway/proto";
+import { ClientFrameSchema } from "@im-gateway/proto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { asRecord, type ChatSocket, connect, register, type User } from "../../client.ts";
 import { changes, closes, type Scrape, scrape } from "../../scrape.ts";
 import { opcodes, openWireSocket, type WireFrame } from "../../wire-socket.ts";
 import type { World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
+import { badFields, fieldsJson, past53 } from "./fields.ts";
 import { expectErrorFrame, type Refusal } from "./refusal.ts";
 
 /** Of every frame that is sent here and has one. */
 const messageId = "the frame in question";
 const canary = "canary-4711";
 const maxFrameBytes = 65_536;
-const past53 = "9007199254740993";
 
 interface BadFrame extends Refusal {
   readonly text: string;
@@ -132,95 +131,12 @@ const calls: Readonly<Record<string, BadFrame>> = {
 /** Every field of every frame of the contract: missing where it is required, and of every wrong type. */
 function fieldCases(): readonly (readonly [name: string, bad: BadFrame])[] {
   return ClientFrameSchema.fields.flatMap((type) => {
-    if (type.fieldKind !== "message") {
-      return [];
-    }
-    const { fields } = type.message;
     const typeName = type.name.replaceAll("_", "-");
-    const good = fields.map((field): readonly [string, unknown] => [field.name, goodValue(field)]);
-    const without = (name: string): readonly (readonly [string, unknown])[] => good.filter(([other]) => other !== name);
-    return fields.flatMap((field) => {
-      const required = getOption(field, field_behavior).includes(FieldBehavior.REQUIRED);
-      const missing = required
-        ? [
-            [`${typeName} without ${field.name}`, without(field.name)] as const,
-            [`${typeName} with ${field.name} null`, [...without(field.name), [field.name, null] as const]] as const,
-          ]
-        : [];
-      const mistyped = badValues(field).map(
-        ([json, at = ""]) =>
-          [
-            `${typeName} with ${field.name} ${json}`,
-            [...without(field.name), [field.name, new Raw(json)] as const],
-            at,
-          ] as const,
-      );
-      return [...missing, ...mistyped].map(
-        ([name, data, at = ""]) =>
-          [name, { text: dataFrame(typeName, data), ...invalid(`${field.name}${at}`) }] as const,
-      );
+    return badFields(type.message?.fields ?? []).map(({ name, fields, violation }) => {
+      const text = `{"type":"${typeName}","message_id":"${messageId}","data":${fieldsJson(fields)}}`;
+      return [`${typeName} ${name}`, { text, ...invalid(violation) }] as const;
     });
   });
-}
-
-/** JSON as it stands, for numbers that JavaScript does not have. */
-class Raw {
-  readonly json: string;
-  constructor(json: string) {
-    this.json = json;
-  }
-}
-
-function dataFrame(type: string, data: readonly (readonly [string, unknown])[]): string {
-  const fields = data.map(([name, value]) => `"${name}":${value instanceof Raw ? value.json : JSON.stringify(value)}`);
-  return `{"type":"${type}","message_id":"${messageId}","data":{${fields.join(",")}}}`;
-}
-
-function goodValue(field: DescField): unknown {
-  if (field.name === "method") {
-    return "im.logic.v1.UserService/GetMe";
-  }
-  switch (field.fieldKind) {
-    case "scalar":
-      return kindOf(field) === "text" ? "x" : kindOf(field) === "truth" ? true : 1;
-    case "enum":
-      return 1;
-    case "map":
-    case "message":
-      return {};
-    case "list":
-      return [];
-  }
-}
-
-/** As JSON, with what the violation names behind the field. */
-function badValues(field: DescField): readonly (readonly [json: string, at?: string])[] {
-  switch (field.fieldKind) {
-    case "scalar":
-      switch (kindOf(field)) {
-        case "text":
-          // An id may be a number.
-          return [["{}"], ["[]"], ["true"], ...(field.name.endsWith("_id") ? [] : [["7"] as const])];
-        case "truth":
-          return [['"yes"'], ["1"], ["{}"]];
-        case "integer":
-          return [['"many"'], ["1.5"], ["true"], ["{}"], [past53], [`"${past53}"`], [`-${past53}`]];
-      }
-      break;
-    case "enum":
-      return [['"FLY"'], ["1.5"], ["{}"], ["true"], [past53]];
-    case "map":
-      return [["[]"], ['"x"'], ['{"a":"many"}', ".a"], [`{"a":${past53}}`, ".a"], ['{"a":null}', ".a"]];
-    case "message":
-      return [["[]"], ['"x"'], ["7"]];
-    case "list":
-      return [["{}"], ['"x"']];
-  }
-}
-
-function kindOf({ scalar }: DescField & { readonly fieldKind: "scalar" }): "text" | "truth" | "integer" {
-  const [text, truth] = [9, 8];
-  return scalar === text ? "text" : scalar === truth ? "truth" : "integer";
 }
 
 /** What closes a socket at once: the pieces, and the code. */
