@@ -31,6 +31,9 @@ export function changes(name: string, before: Scrape, after: Scrape): Record<str
   return found;
 }
 
+/** How `expect.poll` waits for a count. */
+export const poll = { timeout: 5000, interval: 10 } as const;
+
 /** Asks for the closed sockets by code; the gateway counts one when it has gone, a moment after the peer knows. */
 export function closes({ metrics }: GatewayAddress, before: Scrape): () => Promise<Record<string, number>> {
   return async () => changes("websocket_connections_closed_total", before, await scrape(metrics));

@@ -2,7 +2,7 @@
 import { ClientFrameSchema } from "@im-gateway/proto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { asRecord, type ChatSocket, connect, register, type User } from "../../client.ts";
-import { changes, closes, type Scrape, scrape } from "../../scrape.ts";
+import { changes, closes, poll, type Scrape, scrape } from "../../scrape.ts";
 import { opcodes, openWireSocket, type WireFrame } from "../../wire-socket.ts";
 import type { World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
@@ -243,7 +243,7 @@ export function badFrameScenarios(world: () => World): void {
       socket.sendText("{");
       expect((await socket.closed).code).toBe(4500);
       expect(socket.frames.filter(({ type }) => type === "error")).toHaveLength(10);
-      await expect.poll(closes(gateway(), before)).toEqual({ 'code="4500"': 1 });
+      await expect.poll(closes(gateway(), before), poll).toEqual({ 'code="4500"': 1 });
       expect(changes("websocket_frames_total", before, await scraped())).toMatchObject({
         'direction="in",type="invalid"': 11,
       });
@@ -272,7 +272,7 @@ export function badFrameScenarios(world: () => World): void {
       expect(await socket.closeCode()).toBe(code);
       // Without a closing handshake from this side.
       socket.destroy();
-      await expect.poll(closes(gateway(), before)).toEqual({ [`code="${code}"`]: 1 });
+      await expect.poll(closes(gateway(), before), poll).toEqual({ [`code="${code}"`]: 1 });
     });
 
     test.each(Object.entries(noWebSocket))("%s: the socket ends", async (_name, one) => {
@@ -281,7 +281,7 @@ export function badFrameScenarios(world: () => World): void {
       socket.send(one);
       await socket.ended();
       const counted = closes(gateway(), before);
-      await expect.poll(async () => Object.values(await counted())).toEqual([1]);
+      await expect.poll(async () => Object.values(await counted()), poll).toEqual([1]);
     });
 
     bystanders.addTest();

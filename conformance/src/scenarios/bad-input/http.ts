@@ -157,6 +157,11 @@ const cases: Readonly<Record<string, Case>> = {
   "a compressed body": { request: login("{}", { "content-encoding": "gzip" }), ...unsupported },
   "an Accept without JSON": { request: login('{"username":"a"}', { accept: "text/html" }), ...notAcceptable },
 
+  "an Accept that excludes JSON": {
+    request: login('{"username":"a"}', { accept: "text/html, application/json;q=0" }),
+    ...notAcceptable,
+  },
+
   // Size.
   "a body over the limit": { request: login(Buffer.alloc(2 * mebibyte, 0x20)), ...tooLarge },
   "a body over the limit, in chunks": {

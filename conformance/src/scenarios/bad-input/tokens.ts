@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, login, openSocket, register, rest, type User } from "../../client.ts";
 import { exchange, type WireAnswer } from "../../exchange.ts";
 import { inSeconds, jwt } from "../../jwt.ts";
-import { changes, closes, scrape } from "../../scrape.ts";
+import { changes, closes, poll, scrape } from "../../scrape.ts";
 import type { GatewayAddress, World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
 import { expectErrorFrame, expectRefusal } from "./refusal.ts";
@@ -133,7 +133,7 @@ export function badTokenScenarios(world: () => World): void {
         if (token !== "") {
           expect(closed.reason).not.toContain(token);
         }
-        await expect.poll(closes(gateway(), before)).toEqual({ [`code="${code}"`]: 1 });
+        await expect.poll(closes(gateway(), before), poll).toEqual({ [`code="${code}"`]: 1 });
       });
     });
 
@@ -206,7 +206,7 @@ export function badTokenScenarios(world: () => World): void {
       const socket = openSocket(strictGateway.ws);
       expect((await socket.closed).code).toBe(4001);
       expect(performance.now() - openedMs).toBeGreaterThan(strict.authTimeoutMs * 0.9);
-      await expect.poll(closes(strictGateway, before)).toEqual({ 'code="4001"': 1 });
+      await expect.poll(closes(strictGateway, before), poll).toEqual({ 'code="4001"': 1 });
     });
   });
 }

@@ -198,9 +198,17 @@ function refuseDotSegments(path: string): void {
 }
 
 function checkAccept(accept: string | null): void {
-  if (accept !== null && !accept.split(",").some((range) => JSON_ACCEPT.test((range.split(";")[0] ?? "").trim()))) {
+  if (accept !== null && !accept.split(",").some(acceptsJson)) {
     throw failure(Code.InvalidArgument, "NOT_ACCEPTABLE", "the answer is application/json, which Accept excludes");
   }
+}
+
+/** RFC 9110 §12.4.2: with `q=0` a range is what is not acceptable. */
+function acceptsJson(range: string): boolean {
+  const [type = "", ...parameters] = range.split(";");
+  return (
+    JSON_ACCEPT.test(type.trim()) && !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/i.test(parameter))
+  );
 }
 
 function readBody(request: RawRequest): JsonTree | undefined {

@@ -129,7 +129,7 @@ describe("members", () => {
       [stranger]: Role.MEMBER,
     });
     const nobody = im.group.createMembers({ callerId: owner, groupId, userIds: [member, "nobody"] });
-    expect(await failureOf(nobody)).toEqual({ code: Code.NotFound, reason: "USER_NOT_FOUND", fields: ["user_ids.1"] });
+    expect(await failureOf(nobody)).toEqual({ code: Code.NotFound, reason: "USER_NOT_FOUND", fields: ["user_ids[1]"] });
     expect(await failureOf(im.group.createMembers({ callerId: owner, groupId }))).toMatchObject({
       fields: ["user_ids"],
     });
