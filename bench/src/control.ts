@@ -47,7 +47,7 @@ function push(value: Buffer | null): void {
   for (const userId of record.target_user_ids ?? [record.target_user_id ?? ""]) users.get(userId)?.send(text);
 }
 
-const consumer = kafka.consumer({ groupId: downstream, maxWaitTimeInMs: 200 });
+const consumer = kafka.consumer({ groupId: downstream, maxWaitTimeInMs: 200, maxBytesPerPartition: 4 * 1024 * 1024 });
 await consumer.connect();
 await consumer.subscribe({ topics: [downstream], fromBeginning: true });
 await consumer.run({

@@ -52,7 +52,7 @@ export const scenarios: readonly Scenario[] = [
     records: 400,
     usersPerRecord: 1000,
   }),
-  upstream({ clients: 200, inFlight: 2, warmUpUnits: 10_000, units: 60_000 }),
+  upstream({ clients: 200, inFlight: 2, warmUpUnits: 30_000, units: 100_000 }),
 ];
 
 export function userId(client: number): string {

@@ -1,6 +1,8 @@
 // The two servers that are compared, each as a process of its own on a real Kafka.
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
+import { type Part, startProcess } from "@im-gateway/tools/process";
 import type { ControlOptions } from "./control.ts";
 
 export type ServerName = "im-gateway" | "control";
@@ -41,6 +43,10 @@ export function startServer(name: ServerName, options: ServerOptions): Promise<S
 }
 
 async function startGateway({ brokers, secret, id, profileFolder }: ServerOptions): Promise<Server> {
+  // A connection to im-logic is a part of being ready; nothing here asks it anything.
+  const logic = createServer();
+  await new Promise<void>((resolve) => logic.listen(0, "127.0.0.1", resolve));
+  const { port } = logic.address() as AddressInfo;
   const settings = [
     `gateway_id=${id}`,
     "server.http_addr=127.0.0.1:0",
@@ -48,8 +54,7 @@ async function startGateway({ brokers, secret, id, profileFolder }: ServerOption
     "internal.addr=127.0.0.1:0",
     `jwt.secret=${secret}`,
     `kafka.brokers=${brokers.join(",")}`,
-    // Nobody is there, and nothing here asks for im-logic.
-    `grpc.logic.direct_addr=127.0.0.1:${await freePort()}`,
+    `grpc.logic.direct_addr=127.0.0.1:${port}`,
   ];
   const part = startProcess({
     name: "im-gateway",
@@ -57,7 +62,14 @@ async function startGateway({ brokers, secret, id, profileFolder }: ServerOption
     args: ["serve", ...settings.flatMap((setting) => ["--set", setting])],
     env: { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined, NODE_OPTIONS: profiling(profileFolder) },
   });
-  return listening(part, /"message":"listening".*"http_addr":"127\.0\.0\.1:(\d+)"/);
+  const server = await listening(part, /"message":"listening".*"http_addr":"127\.0\.0\.1:(\d+)"/);
+  return {
+    ...server,
+    async stop() {
+      await server.stop();
+      logic.close();
+    },
+  };
 }
 
 function startControl({ brokers, secret, id, profileFolder }: ServerOptions): Promise<Server> {

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { waitFor } from "@im-gateway/tools/process";
 import { WebSocket } from "ws";
+import { contentMark, keepSecret, password } from "./output.ts";
 import type { GatewayAddress } from "./world.ts";
 
 const deadlineMs = 10_000;
@@ -26,7 +27,7 @@ export interface User {
   readonly refreshToken: string;
 }
 
-export const password = "password123";
+export { password } from "./output.ts";
 
 /** One REST request; `path` is below `/api/v1`. */
 export async function rest(
@@ -35,16 +36,18 @@ export async function rest(
   path: string,
   options: { readonly token?: string | undefined; readonly body?: unknown } = {},
 ): Promise<Answer> {
+  keepSecret("a token", options.token);
   const response = await fetch(`${gateway.http}/api/v1${path}`, {
     method,
     headers: {
       ...(options.body === undefined ? {} : { "content-type": "application/json" }),
       ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
     },
-    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    ...(options.body === undefined ? {} : { body: JSON.stringify(options.body, outgoing) }),
     signal: AbortSignal.timeout(deadlineMs),
   });
-  return { status: response.status, headers: response.headers, body: asRecord(await response.json()) };
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, body: asRecord(JSON.parse(text, incoming)) };
 }
 
 /** A new account with a name that nobody has. */
@@ -105,6 +108,10 @@ export async function connect(gateway: GatewayAddress, user: { readonly accessTo
 /** Any socket, authenticated or not. */
 export function openSocket(url: string, protocols: readonly string[] = []): ChatSocket {
   const frames: Frame[] = [];
+  keepSecret("a token", new URL(url).searchParams.get("token"));
+  for (const protocol of protocols) {
+    keepSecret("a token", /^bearer\.(.*)$/.exec(protocol)?.[1]);
+  }
   const webSocket = new WebSocket(url, [...protocols]);
   let problem = "";
   webSocket.on("message", (data) => frames.push(parseFrame(data.toString())));
@@ -124,7 +131,7 @@ export function openSocket(url: string, protocols: readonly string[] = []): Chat
   });
   const send = (type: string, data: Readonly<Record<string, unknown>>): string => {
     const messageId = randomUUID();
-    webSocket.send(JSON.stringify({ type, message_id: messageId, data, timestamp: Date.now() }));
+    webSocket.send(JSON.stringify({ type, message_id: messageId, data, timestamp: Date.now() }, outgoing));
     return messageId;
   };
   const next = async (type: string, fits: (frame: Frame) => boolean = () => true): Promise<Frame> => {
@@ -169,6 +176,8 @@ export function openSocket(url: string, protocols: readonly string[] = []): Chat
 
 /** The HTTP status with which an upgrade is refused, and the body. */
 export function refusedUpgrade(url: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
+  keepSecret("a token", new URL(url).searchParams.get("token"));
+  keepSecret("a token", /^bearer (.*)$/i.exec(headers.authorization ?? "")?.[1]);
   return new Promise((resolve, reject) => {
     const webSocket = new WebSocket(url, { headers });
     webSocket.on("open", () => {
@@ -204,8 +213,33 @@ export function asRecords(value: unknown): readonly Readonly<Record<string, unkn
   return value.map(asRecord);
 }
 
+/** What people write. A text as long as this is about its length. */
+const contentFields = new Set(["content", "nickname", "name"]);
+const maxMarkedLength = 1000;
+const secretFields = new Set(["password", "token", "access_token", "refresh_token"]);
+
+/** `JSON.stringify`'s: each secret is remembered and each content marked, so that a log that has it is caught. */
+function outgoing(field: string, value: unknown): unknown {
+  remember(field, value);
+  const marked =
+    contentFields.has(field) && typeof value === "string" && value !== "" && value.length < maxMarkedLength;
+  return marked ? value + contentMark : value;
+}
+
+/** `JSON.parse`'s: the other way. */
+function incoming(field: string, value: unknown): unknown {
+  remember(field, value);
+  return typeof value === "string" ? value.replaceAll(contentMark, "") : value;
+}
+
+function remember(field: string, value: unknown): void {
+  if (secretFields.has(field)) {
+    keepSecret(field, value);
+  }
+}
+
 function parseFrame(text: string): Frame {
-  const { type, message_id, data, timestamp } = asRecord(JSON.parse(text));
+  const { type, message_id, data, timestamp } = asRecord(JSON.parse(text, incoming));
   return { type: String(type), message_id: String(message_id), data: asRecord(data), timestamp: Number(timestamp) };
 }
 

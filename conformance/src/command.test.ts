@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { recordedLines } from "./output.ts";
+import { expectCleanPrettyLines, sayHostileThings } from "./scenarios/logs.ts";
 import { freeAddress, launch, run, stdoutOf } from "./worlds/program.ts";
 
 let folder = "";
@@ -32,6 +34,7 @@ describe.each(["im-gateway", "im-logic"])("%s", (command) => {
     ["an unknown command", ["fly"], "fly"],
     ["an unknown option", ["--sett", "a=b"], "--set"],
     ["an unknown key", ["--set", "kafka.broker=x:1"], "kafka.brokers"],
+    ["a wrong log level", ["--set", "log.level=verbose"], "debug, info, warn, error"],
     ["a bad value", ["--set", "jwt.access_token_expire=soon"], "jwt.access_token_expire"],
     ["a file that is not there", ["--config", "nowhere.yaml"], "nowhere.yaml"],
   ])("%s: exit 2 and a word on what is right", async (_name, args, hint) => {
@@ -94,9 +97,12 @@ describe.each([
 describe("im-gateway", () => {
   test("log.format: lines for people, and JSON where nobody reads along", async () => {
     const set = ["server.http_addr=127.0.0.1:0"];
-    const people = launch("people", "im-gateway", [...set, "log.format=pretty"]);
-    await people.waitForLine(/ INFO {2}server: listening .*http_addr="127\.0\.0\.1:\d+"/, 20_000);
+    const people = launch("people", "im-gateway", [...set, "log.format=pretty", "log.level=debug"]);
+    const line = await people.waitForLine(/ INFO {2}server: listening .*http_addr="127\.0\.0\.1:\d+"/, 20_000);
+    const address = /http_addr="([^"]+)"/.exec(line)?.[1];
+    await sayHostileThings({ http: `http://${address}`, ws: `ws://${address}/ws`, metrics: "" });
     expect((await people.stop()).code).toBe(0);
+    expectCleanPrettyLines(recordedLines().filter(({ process }) => process === "people"));
     const programs = launch("programs", "im-gateway", set);
     await programs.waitForLine(/^\{"level":"info","module":"server","message":"listening"/, 20_000);
     expect((await programs.stop()).code).toBe(0);

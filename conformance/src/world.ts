@@ -22,8 +22,6 @@ export interface WorldPart {
   readonly name: string;
   /** Whether the sockets of its gateway end with it. */
   readonly holdsSockets: boolean;
-  /** Lines that it has printed since it started. */
-  readonly output: readonly string[];
   /** Ends it as an operator would (`stop`) or as a power cut would (`kill`), starts it again, and waits until it works. */
   restart(how: "stop" | "kill"): Promise<void>;
 }

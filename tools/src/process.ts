@@ -22,6 +22,8 @@ export interface ProcessOptions extends Command {
   readonly stdin?: string;
   /** A folder that is removed if this process dies before the child does; otherwise it stays. */
   readonly scratch?: string;
+  /** Gets each line as it comes, uncut. */
+  readonly onLine?: (line: string, stream: "stdout" | "stderr") => void;
 }
 
 export interface Exit {
@@ -105,8 +107,12 @@ export function startProcess(options: ProcessOptions): Part {
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name}: cannot start a process`);
 
-  eachLine(child.stdout, addLine);
-  eachLine(child.stderr, addLine);
+  for (const stream of ["stdout", "stderr"] as const) {
+    eachLine(child[stream], (line) => {
+      addLine(line);
+      options.onLine?.(line, stream);
+    });
+  }
   const lifeline = child.stdio[3] as Duplex;
   for (const pipe of [child.stdin, lifeline]) {
     // The child may be gone before it has read: that shows in `exited`.

@@ -1,8 +1,9 @@
 // The end-to-end suite: the same scenarios against every world.
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, test } from "vitest";
 import type { World } from "../world.ts";
 import { accountScenarios } from "./accounts.ts";
 import { badInputScenarios } from "./bad-input/index.ts";
+import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
 import { restartScenarios } from "./restarts.ts";
@@ -38,6 +39,17 @@ export function scenarios<W extends World>(
     metricScenarios(world);
     badInputScenarios(world);
     more(world);
+    logScenarios(world);
     restartScenarios(world, partNames);
+
+    test(
+      "nothing that any program wrote, from its first line to its last, has a secret or a control character",
+      async () => {
+        await started?.stop();
+        started = undefined;
+        expectCleanLogs();
+      },
+      startTimeoutMs,
+    );
   });
 }

@@ -3,9 +3,11 @@ import { randomUUID } from "node:crypto";
 import { waitFor } from "@im-gateway/tools/process";
 import { type Consumer, Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { asRecord, asRecords, connect, direct, register, rest } from "../client.ts";
+import { asRecord, asRecords, connect, direct, password, register, rest } from "../client.ts";
+import { contentMark } from "../output.ts";
 import { launch } from "../worlds/program.ts";
 import type { RealWorld } from "../worlds/real.ts";
+import { accountedLines } from "./logs.ts";
 
 interface Seen {
   readonly topic: string;
@@ -35,7 +37,7 @@ export function realPartScenarios(world: () => RealWorld): void {
       });
       await consumer.run({
         eachMessage: async ({ topic, message }) => {
-          const text = message.value?.toString() ?? "";
+          const text = message.value?.toString().replaceAll(contentMark, "") ?? "";
           const headers = Object.fromEntries(
             Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
           );
@@ -133,6 +135,34 @@ export function realPartScenarios(world: () => RealWorld): void {
       );
       await Promise.all([sender, ...sockets].map((socket) => socket.close()));
     });
+
+    test("a flood of poison is a few lines in the log, which count all of it", async () => {
+      const records = 1000;
+      const topics = ["downstream-gateway-a", "upstream", "user-events"];
+      const traceId = randomUUID().replaceAll("-", "");
+      const producer = kafka().producer();
+      await producer.connect();
+      for (const topic of topics) {
+        const value = `{"content":"${contentMark}`;
+        const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-00` };
+        await producer.send({
+          topic,
+          messages: Array.from({ length: records }, () => ({ key: "one", value, headers })),
+        });
+      }
+      await producer.disconnect();
+      for (const [message, events] of [
+        ["downstream record skipped", records],
+        ["record skipped", 2 * records],
+      ] as const) {
+        const lines = await accountedLines((line) => line.message === message && line.trace_id === traceId, events);
+        expect(lines.length).toBeLessThanOrEqual(22);
+        expect(lines[0]).toMatchObject({
+          level: "warn",
+          error: { code: "invalid_argument", reason: "MALFORMED_JSON" },
+        });
+      }
+    }, 60_000);
 
     test("im-logic counts what it stored", async () => {
       const stored = async (): Promise<number> => {
@@ -238,6 +268,8 @@ export function realPartScenarios(world: () => RealWorld): void {
       const startedMs = performance.now();
       const failed = await rest(a(), "GET", "/users/me", { token: alice.accessToken });
       expect(failed).toMatchObject({ status: 503, body: { code: "unavailable" } });
+      const body = { username: alice.username, password };
+      expect((await rest(a(), "POST", "/auth/login", { body })).status).toBe(503);
       const call = sender.send("mark-read", { conversation_id: conversationId, seq_id: 1 });
       const error = await sender.next("error", ({ message_id }) => message_id === call);
       expect(error.data.code).toBe("unavailable");

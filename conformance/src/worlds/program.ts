@@ -1,6 +1,7 @@
 // A program of this repository as a process of its own, on a port that it keeps over restarts.
 import { join } from "node:path";
 import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
+import { recordLine } from "../output.ts";
 import type { WorldPart } from "../world.ts";
 
 const repository: string = join(import.meta.dirname, "../../..");
@@ -9,6 +10,7 @@ const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL:
 const startTimeoutMs = 30_000;
 
 export interface Program extends WorldPart {
+  readonly output: readonly string[];
   start(): Promise<void>;
   stop(): Promise<void>;
   kill(): Promise<void>;
@@ -30,7 +32,7 @@ export function createProgram(
   let part: Part | undefined;
 
   const begin = async (): Promise<void> => {
-    part = launch(name, command, set, options);
+    part = launch(name, command, ["log.level=debug", ...set], options);
     await part.waitForLine(/"message":"listening"/, startTimeoutMs);
   };
 
@@ -108,6 +110,7 @@ function start(name: string, command: string, args: readonly string[], scratch?:
     command: join(repository, "bin", command),
     args,
     env: plainEnvironment,
+    onLine: (line, stream) => recordLine({ process: name, stream, line }),
     ...(scratch === undefined ? {} : { scratch }),
   });
 }

@@ -49,9 +49,6 @@ export async function startRealWorld(): Promise<RealWorld> {
   const realPart = (name: string, part: Kafka | Etcd): WorldPart => ({
     name,
     holdsSockets: false,
-    get output() {
-      return part.output;
-    },
     async restart(how) {
       if (how === "kill") {
         await part.kill();

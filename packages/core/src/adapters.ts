@@ -1,5 +1,13 @@
 // Every interface that a runtime or a vendor fills. Adapters throw and reject with `ConnectError` only; nothing here names a runtime.
 
+/** A frame as sockets get it: one object for all of them. */
+export interface EncodedFrame {
+  /** JSON. */
+  readonly text: string;
+  /** The adapter's own: what it makes of `text` is made once for all sockets. Undefined until then. */
+  prepared: Uint8Array | undefined;
+}
+
 /** One upgraded client socket, as a runtime hands it to the gateway. */
 export interface Socket {
   /** Bytes that `write` took and the operating system has not: what a slow reader costs. */
@@ -7,9 +15,9 @@ export interface Socket {
   /**
    * Sends text frames, in order, in one system call where the runtime can (cork). The gateway gathers what one turn of the event loop has
    * for a socket and calls this once. Never throws; on a socket that is closing it does nothing.
-   * @param frames UTF-8 JSON, one element a frame; the same bytes may be handed to many sockets and must not be changed
+   * @returns the UTF-8 bytes of the frames' texts; 0 where it did nothing
    */
-  write(frames: readonly Uint8Array[]): void;
+  write(frames: readonly EncodedFrame[]): number;
   /** Sends a WebSocket ping; the pong comes back through `SocketEvents.activity`. */
   ping(): void;
   /** Starts the closing handshake (RFC 6455 §7.1.2) after what was written; the adapter ends the socket by itself if the peer never answers. */
@@ -24,14 +32,15 @@ export interface SocketEvents {
   binary(): void;
   /** Anything else that proves the peer alive: a ping or a pong. */
   activity(): void;
-  /** The socket is gone. Called exactly once, whoever closed it. */
+  /** The socket is gone. Called exactly once, whoever closed it. @param code what this side closed with if it did, else the peer's, else 1006 */
   closed(code: number, reason: string): void;
 }
 
 export interface ProducerRecord {
   readonly topic: string;
   readonly key: string;
-  readonly value: Uint8Array;
+  /** A string as its UTF-8. */
+  readonly value: string | Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -70,6 +79,8 @@ export interface Subscription {
   readonly alsoCreate?: readonly Topic[];
   /** Consumers of one group share the partitions; what it has committed it does not get again. A new group starts at the oldest record. */
   readonly groupId: string;
+  /** What `deliver` gets at most, and so what comes again at most when it throws. Default: 500. */
+  readonly maxBatchRecords?: number;
   /**
    * Gets records of one partition, in order. They are committed after it returned; if it throws or rejects, the same records come again after
    * a pause.

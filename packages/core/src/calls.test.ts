@@ -36,7 +36,7 @@ interface Reached {
 function start(options: { readonly publishFails?: ConnectError } = {}) {
   const reached: Reached[] = [];
   const published: { readonly request: SendMessageRequest; readonly traceId: string }[] = [];
-  const logged: LogLevel[] = [];
+  const logged: [LogLevel, Readonly<Record<string, unknown>> | undefined][] = [];
   const keep =
     (method: string, answer: object = {}) =>
     (request: object, { requestHeader }: { requestHeader: Headers }): object => {
@@ -65,7 +65,7 @@ function start(options: { readonly publishFails?: ConnectError } = {}) {
       return { clientMsgId: request.clientMsgId, status: "accepted", traceId };
     },
     verifyToken: createTokenVerifier({ secret, now: Date.now }),
-    log: (level) => void logged.push(level),
+    log: (level, _message, fields) => void logged.push([level, fields]),
   });
   const rest = async (line: string, authorization?: string, body?: unknown) => {
     const [method = "", path = ""] = line.split(" ");
@@ -230,5 +230,11 @@ test("faults are log lines, refusals are not", async () => {
   const authorization = `Bearer ${await token()}`;
   expect(await rest("GET users/x", authorization)).toMatchObject({ status: 404, reason: "USER_NOT_FOUND" });
   expect((await rest("GET users/bug", authorization)).status).toBe(500);
-  expect(logged).toEqual(["debug", "error"]);
+  const fields = { method: "im.logic.v1.UserService/GetUser", trace_id: trace.traceId, user_id: "alice" };
+  expect(logged).toMatchObject([
+    ["debug", fields],
+    ["error", fields],
+  ]);
+  await rest("GET users/x");
+  expect(logged[2]).toMatchObject(["debug", { ...fields, user_id: undefined }]);
 });

@@ -11,7 +11,7 @@ import { Code, type ConnectError, type Transport, type UnaryResponse } from "@co
 import { type SendMessageRequest, SendMessageRequestSchema, type SendMessageResponse } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
-import { codeName, failure, reasonOf } from "./errors.ts";
+import { codeName, failure } from "./errors.ts";
 import { bearerToken, type Identity, type VerifyToken } from "./identity/token.ts";
 import { readMessage } from "./json/read.ts";
 import type { JsonTree } from "./json/text.ts";
@@ -93,7 +93,8 @@ export function createCalls(options: CallsOptions): Calls {
       onAnswer: ({ httpMethod, route, status, seconds }) => {
         options.observer?.answered(httpMethod, route?.path ?? "none", status, seconds);
       },
-      onError: (error, route, trace) => logFailure(log, error, methodName(route.method), trace),
+      onError: (error, route, trace, caller) =>
+        logFailure(log, error, methodName(route.method), trace, caller?.identity?.userId),
     }),
     async call(name, json, identity, trace, signal, timeoutMs) {
       const method = methodOf(name);
@@ -106,13 +107,10 @@ export function createCalls(options: CallsOptions): Calls {
   };
 }
 
-export function logFailure(log: Log, error: ConnectError, method: string, trace: Trace): void {
-  log(worthALine.has(error.code) ? "error" : "debug", "call failed", {
-    method,
-    trace_id: trace.traceId,
-    reason: reasonOf(error),
-    error,
-  });
+/** @param userId who called, where that is known */
+export function logFailure(log: Log, error: ConnectError, method: string, trace: Trace, userId?: string): void {
+  const fields = { method, trace_id: trace.traceId, user_id: userId, error };
+  log(worthALine.has(error.code) ? "error" : "debug", "call failed", fields);
 }
 
 /** A public method has no use for a bad token, and no quarrel with it. */

@@ -1,8 +1,9 @@
 // One socket's life, against a model that is nothing but lists; the socket is a recording one.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Socket } from "./adapters.ts";
+import type { EncodedFrame, Socket } from "./adapters.ts";
 import { Connection } from "./connection.ts";
+import { createCounters } from "./counters.ts";
 import { CloseCode } from "./errors.ts";
 import { createTurn } from "./turn.ts";
 
@@ -11,7 +12,7 @@ const renewed = { ...identity, expiresAtMs: 2_000_000 };
 
 interface Recorded {
   readonly socket: Socket;
-  /** Frames by their first byte, a list for each write. */
+  /** Frames by their first character, a list for each write. */
   readonly writes: number[][];
   readonly log: string[];
   buffered: number;
@@ -27,8 +28,9 @@ function recorded(): Recorded {
         return own.buffered;
       },
       write(frames) {
-        own.writes.push(frames.map((frame) => frame[0] ?? 0));
+        own.writes.push(frames.map(({ text }) => text.charCodeAt(0)));
         own.log.push("write");
+        return frames.length;
       },
       ping: () => void own.log.push("ping"),
       close: (code, reason) => void own.log.push(`close ${code} ${reason}`),
@@ -38,10 +40,12 @@ function recorded(): Recorded {
 }
 
 function connect(own: Recorded, sendBufferBytes = 1000): Connection {
-  return new Connection("c1", own.socket, { sendBufferBytes }, 5);
+  return new Connection("c1", own.socket, { sendBufferBytes }, createCounters(), 5);
 }
 
-const frame = (first: number, length = 1): Uint8Array => new Uint8Array(length).fill(first);
+const frame = (first: number, length = 1): EncodedFrame => {
+  return { text: String.fromCharCode(first).repeat(length), prepared: undefined };
+};
 
 describe("a socket's life", () => {
   test("waits, is somebody's, and is closed for good", () => {
@@ -53,12 +57,12 @@ describe("a socket's life", () => {
     connection.authenticated(renewed);
     expect(connection.identity).toBe(renewed);
     expect(connection.close(CloseCode.TOKEN_EXPIRED, "expired")).toBe(renewed);
-    expect([connection.state, connection.identity]).toEqual([{ t: "closed", code: 4003 }, undefined]);
+    expect([connection.state, connection.identity]).toEqual([{ t: "closed" }, undefined]);
     expect(connection.close(CloseCode.SERVICE_RESTART, "again")).toBeUndefined();
     expect(connection.closed()).toBeUndefined();
     connection.authenticated(identity);
     connection.verifying();
-    expect(connection.state).toEqual({ t: "closed", code: 4003 });
+    expect(connection.state).toEqual({ t: "closed" });
     expect(own.log).toEqual(["close 4003 expired"]);
   });
 
@@ -273,6 +277,22 @@ describe("a turn", () => {
     turn.send(connection, frame(3));
     await Promise.resolve();
     expect(own.writes).toEqual([[1, 2], [3]]);
+  });
+
+  test.each([
+    ["10,000 frames, whoever they are for", 10_000, 1],
+    ["128 KiB for one connection", 4, 32 * 1024],
+  ])("is full with %s, and not before; its end empties it", async (_name, frames, length) => {
+    const turn = createTurn(undefined, () => expect.unreachable("nobody is slow"));
+    const connections = [connect(recorded()), connect(recorded())];
+    for (let n = 1; n <= frames; n += 1) {
+      expect(turn.full).toBe(false);
+      const to = connections[length === 1 ? n % 2 : 0] ?? expect.unreachable();
+      turn.send(to, frame(1, length));
+    }
+    expect(turn.full).toBe(true);
+    await turn.ended();
+    expect(turn.full).toBe(false);
   });
 
   test("what is sent while it ends belongs to the next one", () => {

@@ -1,5 +1,6 @@
 // One socket's life: waiting for its first `auth` frame → open → closed. Moved by this class alone.
-import type { Socket } from "./adapters.ts";
+import type { EncodedFrame, Socket } from "./adapters.ts";
+import type { Counters } from "./counters.ts";
 import type { CloseCode } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
 
@@ -8,8 +9,7 @@ export type ConnectionState =
   | { readonly t: "waiting"; readonly sinceMs: number; readonly held: string[] | undefined }
   /** Authenticated. `held` as above, while a token that came in band is being verified. */
   | { readonly t: "open"; readonly identity: Identity; readonly held: string[] | undefined }
-  /** `code`: what the gateway closed it with; absent where the peer went. */
-  | { readonly t: "closed"; readonly code: CloseCode | undefined };
+  | { readonly t: "closed" };
 
 export interface ConnectionLimits {
   /** What may wait for a slow reader before the socket is closed 4008. */
@@ -34,15 +34,18 @@ export class Connection {
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   #state: ConnectionState;
-  #outbox: Uint8Array[] = [];
-  #outboxBytes = 0;
+  readonly #counters: Counters;
+  #outbox: EncodedFrame[] = [];
+  /** Characters in the outbox. */
+  #outboxLength = 0;
   #badFramesMs: number[] | undefined;
 
-  constructor(id: string, socket: Socket, limits: ConnectionLimits, nowMs: number) {
+  constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
     this.lastInputMs = nowMs;
     this.#socket = socket;
     this.#limits = limits;
+    this.#counters = counters;
     this.#state = { t: "waiting", sinceMs: nowMs, held: undefined };
   }
 
@@ -55,14 +58,9 @@ export class Connection {
     return this.#state.t === "open" ? this.#state.identity : undefined;
   }
 
-  /** What the gateway closed it with. */
-  get closeCode(): CloseCode | undefined {
-    return this.#state.t === "closed" ? this.#state.code : undefined;
-  }
-
   /** What waits for a slow reader. */
   get bufferedBytes(): number {
-    return this.#outboxBytes + this.#socket.bufferedBytes;
+    return this.#socket.bufferedBytes;
   }
 
   /** From now on texts are held, until `authenticated`. */
@@ -102,12 +100,17 @@ export class Connection {
     return this.#badFramesMs.length > maxBadFrames;
   }
 
+  /** What was queued since the last flush, in characters. */
+  get queuedLength(): number {
+    return this.#outboxLength;
+  }
+
   /** @returns whether this was the first frame since the last flush: somebody has to call `flush` at the end of the turn */
-  queue(frame: Uint8Array): boolean {
+  queue(frame: EncodedFrame): boolean {
     if (this.#state.t === "closed") {
       return false;
     }
-    this.#outboxBytes += frame.length;
+    this.#outboxLength += frame.text.length;
     return this.#outbox.push(frame) === 1;
   }
 
@@ -120,15 +123,13 @@ export class Connection {
     if (this.#outbox.length === 0) {
       return true;
     }
-    if (this.#socket.bufferedBytes > this.#limits.sendBufferBytes) {
-      this.#outbox = [];
-      this.#outboxBytes = 0;
-      return false;
-    }
     const frames = this.#outbox;
     this.#outbox = [];
-    this.#outboxBytes = 0;
-    this.#socket.write(frames);
+    this.#outboxLength = 0;
+    if (this.#socket.bufferedBytes > this.#limits.sendBufferBytes) {
+      return false;
+    }
+    this.#counters.bytesOut += this.#socket.write(frames);
     return true;
   }
 
@@ -142,7 +143,7 @@ export class Connection {
     const { identity } = this;
     if (this.#state.t !== "closed") {
       this.flush();
-      this.#state = { t: "closed", code };
+      this.#state = { t: "closed" };
       this.#socket.close(code, reason);
     }
     return identity;
@@ -151,7 +152,7 @@ export class Connection {
   /** The socket is gone. @returns who it was, if it was open until now */
   closed(): Identity | undefined {
     const { identity } = this;
-    this.#state = { t: "closed", code: this.closeCode };
+    this.#state = { t: "closed" };
     this.#outbox = [];
     return identity;
   }

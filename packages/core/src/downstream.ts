@@ -1,24 +1,24 @@
 // A record of `downstream-{gateway_id}` → whom it is for and the frame that they get.
-import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
-import type { ConsumerRecord } from "./adapters.ts";
+import type { DownstreamRecord } from "@im-gateway/proto";
+import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
 import { invalidFields } from "./errors.ts";
 import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
 import type { Recipients } from "./hub.ts";
-import { decodeRecord } from "./record/codec.ts";
+import { decodeDownstreamRecord } from "./record/codec.ts";
 
 export interface Delivery {
   readonly recipients: Recipients;
   /** Of the frame. */
   readonly type: string;
-  /** The frame's bytes, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
-  encode(nowMs: number): Uint8Array;
+  /** The frame, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
+  encode(nowMs: number): EncodedFrame;
 }
 
 const maxTargetUsers = 1000;
 
 /** @throws ConnectError invalid_argument: not a downstream record, or one for nobody */
 export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
-  const record = decodeRecord(DownstreamRecordSchema, consumed.value);
+  const record = decodeDownstreamRecord(consumed.value);
   const { targetUserId, targetUserIds, targetConnectionIds, excludeConnectionIds, broadcast } = record;
   if (targetUserIds.length > maxTargetUsers) {
     throw invalidFields({ field: "target_user_ids", description: `more than ${maxTargetUsers}` });
@@ -46,7 +46,7 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
   };
 }
 
-function encodeRecordFrame(record: DownstreamRecord, nowMs: number): Uint8Array {
+function encodeRecordFrame(record: DownstreamRecord, nowMs: number): EncodedFrame {
   const { type, clientMsgId, data = {} } = record;
   if (type === "" || (type === "new-message" && record.data === undefined)) {
     const { messageId, conversationId, senderId, messageType, content, seqId } = record;

@@ -62,8 +62,8 @@ test("whatever a back end calls a detail, the client gets its error, over REST a
   fc.assert(
     fc.property(fc.oneof(junk, delay), ({ type, value }) => {
       const error = received(type, value);
-      const frame = new TextDecoder().decode(encodeServerFrame(errorFrame(error, "t"), "m", 0));
-      expect(JSON.parse(frame)).toMatchObject({ data: { code: "unavailable", message: "no" } });
+      const { text } = encodeServerFrame(errorFrame(error, "t"), "m", 0);
+      expect(JSON.parse(text)).toMatchObject({ data: { code: "unavailable", message: "no" } });
       const { status, headers } = errorResponse(error, "t");
       expect(status).toBe(503);
       expect(headers.get("retry-after") ?? "0").toMatch(/^\d{1,5}$/);

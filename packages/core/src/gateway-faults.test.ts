@@ -121,7 +121,8 @@ function connect(gateway: Gateway, upgrade: Parameters<Gateway["open"]>[1]): Cli
     bufferedBytes: 0,
     write(batch) {
       expect(closes).toEqual([]);
-      frames.push(...batch.map((frame) => JSON.parse(new TextDecoder().decode(frame))));
+      frames.push(...batch.map(({ text }) => JSON.parse(text)));
+      return batch.length;
     },
     ping() {},
     close: (code) => void closes.push(code),
@@ -342,7 +343,7 @@ test("an upgrade that was accepted just before the drain is closed 1012, and nob
   await gateway.drain(AbortSignal.timeout(1000));
   const client = upgrade.accepted ? connect(gateway, upgrade) : expect.unreachable("refused");
   await turns();
-  expect([client.closes, client.frames, logged]).toEqual([[1012], [], []]);
+  expect([client.closes, client.frames, logged]).toEqual([[1012], [], ["debug connection closed: restart"]]);
 });
 
 test("a drain ends by its signal also while Kafka takes no user event", async () => {

@@ -3,10 +3,10 @@
 //   downstream  deliver: from record → hub.find → encode once → connection
 import { Code } from "@connectrpc/connect";
 import type { ClientFrame, SendMessage } from "@im-gateway/proto";
-import type { ConsumerRecord, Registration, Socket, SocketEvents } from "./adapters.ts";
+import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
-import { type Counters, count, countDelivery, countedProducer, countFailure, createCounters } from "./counters.ts";
+import { type Counters, count, countDelivery, countedSend, countFailure, createCounters } from "./counters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -27,7 +27,7 @@ import {
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
-import { newTrace, type Trace, traceOf } from "./trace.ts";
+import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
 import { type Unreadable, unreadableResponse } from "./unreadable.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
@@ -95,10 +95,17 @@ export function createGateway(options: GatewayOptions): Gateway {
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
   const counters = createCounters();
-  const messages = countedProducer(producer, "upstream", counters);
+  const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
   const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
-  const events = countedProducer(producer, "user_events", counters);
-  const userEvents = createUserEvents({ producer: events, topic: topics.userEvents.name, gatewayId, epoch, log, now });
+  const sendUserEvent = countedSend(producer, "user_events", counters);
+  const userEvents = createUserEvents({
+    send: sendUserEvent,
+    topic: topics.userEvents.name,
+    gatewayId,
+    epoch,
+    log,
+    now,
+  });
   const { defer } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
 
@@ -161,27 +168,25 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, { case: "messageAck", value }, messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, "send-message", trace);
+      logFailure(log, error, "send-message", trace, userId);
       connections.answer(connection, errorFrame(error, trace.traceId, clientMsgId), messageId);
     }
   };
 
-  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
+  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
     const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
-    const startedMs = performance.now();
-    await messages.send(toUpstreamRecord(message, sender, origin, trace, now()));
-    options.observer?.published((performance.now() - startedMs) / 1000);
+    return sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
   };
 
-  // Downstream: Kafka → clients. Synchronous, so that a slow client never stalls the partition; only poison is waited for.
+  // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.
 
-  const deliver = (records: readonly ConsumerRecord[]): void | Promise<void> => {
+  const deliver = async (records: readonly ConsumerRecord[]): Promise<void> => {
     const buried: Promise<void>[] = [];
     counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
         const { recipients, type, encode } = fromDownstreamRecord(record);
-        let frame: Uint8Array | undefined;
+        let frame: EncodedFrame | undefined;
         let receivers = 0;
         for (const connection of hub.find(recipients)) {
           frame ??= encode(now());
@@ -189,15 +194,19 @@ export function createGateway(options: GatewayOptions): Gateway {
           receivers += 1;
         }
         countDelivery(counters, type, receivers);
+        if (connections.turn.full) {
+          await connections.turn.ended();
+        }
       } catch (thrown) {
         const { topic, partition, offset } = record;
         const error = toConnectError(thrown);
         countFailure(counters, "downstream", reasonOf(error));
-        log("warn", "downstream record skipped", { topic, partition, offset, reason: reasonOf(error), error });
+        const trace_id = traceIdOf(record.headers.traceparent);
+        log("warn", "downstream record skipped", { topic, partition, offset, trace_id, error });
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
       }
     }
-    return buried.length === 0 ? undefined : Promise.all(buried).then(() => undefined);
+    await Promise.all(buried);
   };
 
   // Calls: client → im-logic, over REST and over the socket.
@@ -233,7 +242,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.answer(connection, toAnswer(response), messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
-      logFailure(log, error, data.case ?? "", trace);
+      logFailure(log, error, data.case ?? "", trace, identity.userId);
       connections.answer(connection, errorFrame(error, trace.traceId), messageId);
     }
   };
@@ -269,6 +278,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
         alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
+        maxBatchRecords,
         deliver,
         onReady: (ready) => {
           consuming = ready;
@@ -316,8 +326,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         const { token, protocol } = upgradeCredential(path, headers);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
-        const { traceId } = traceOf(headers.get("traceparent"));
-        const response = errorResponse(toConnectError(thrown), traceId);
+        const error = toConnectError(thrown);
+        const trace = traceOf(headers.get("traceparent"));
+        logFailure(log, error, "upgrade", trace);
+        const response = errorResponse(error, trace.traceId);
         options.observer?.answered("GET", path.split("?")[0] ?? "", response.status, 0);
         return { accepted: false, response };
       }
@@ -340,8 +352,7 @@ export function createGateway(options: GatewayOptions): Gateway {
           connection.lastInputMs = now();
         },
         closed: (code, reason) => {
-          // Where it was us, the peer may never have said that it has read why.
-          count(counters.connectionsClosed, connection.closeCode ?? code);
+          count(counters.connectionsClosed, code);
           connections.departed(connection, reason || `closed ${code}`);
         },
       };
@@ -377,6 +388,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   };
 }
+
+/** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
+const maxBatchRecords = 10_000;
 
 const lifecycleReasons: Readonly<Record<Exclude<Lifecycle["t"], "running">, string>> = {
   idle: "registry: this gateway's key is not claimed yet",

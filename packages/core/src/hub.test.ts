@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Connection } from "./connection.ts";
+import { createCounters } from "./counters.ts";
 import { createHub, type Recipients } from "./hub.ts";
 
-const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {} };
+const silent = { bufferedBytes: 0, write: () => 0, ping() {}, close() {} };
 const identityOf = (userId: string) => ({ userId, deviceId: "", sessionId: "", expiresAtMs: 0 });
 
 test("finds whom a record names, as a plain list would", () => {
@@ -25,7 +26,7 @@ test("finds whom a record names, as a plain list would", () => {
       for (const { connectionId, userId, stays } of steps) {
         const known = here.get(connectionId);
         if (known === undefined) {
-          const connection = new Connection(connectionId, silent, { sendBufferBytes: 1 }, 0);
+          const connection = new Connection(connectionId, silent, { sendBufferBytes: 1 }, createCounters(), 0);
           here.set(connectionId, { connection, userId });
           hub.add(connection, identityOf(userId));
         } else if (!stays) {

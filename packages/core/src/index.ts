@@ -6,4 +6,4 @@ export type { Identity } from "./identity/token.ts";
 export type { GatewayOptions, GatewayTopics, WebSocketLimits } from "./options.ts";
 export { decodeRecord, encodeRecord } from "./record/codec.ts";
 export { createDeadLetters, type DeadLetters } from "./record/dead-letter.ts";
-export { newTrace, type Trace, traceOf } from "./trace.ts";
+export { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";

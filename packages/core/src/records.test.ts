@@ -12,7 +12,7 @@ import { decodeRecord, encodeRecord } from "./record/codec.ts";
 import { toUpstreamRecord } from "./upstream.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
-const parsed = (value: Uint8Array): object => JSON.parse(new TextDecoder().decode(value));
+const parsed = (value: string | Uint8Array): object => JSON.parse(String(value));
 const consumed = (value: unknown): ConsumerRecord => ({
   topic: "downstream-x",
   partition: 0,
@@ -25,7 +25,7 @@ const consumed = (value: unknown): ConsumerRecord => ({
   headers: {},
 });
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0));
-const frameOf = (value: unknown): object => parsed(fromDownstreamRecord(consumed(value)).encode(1));
+const frameOf = (value: unknown): object => parsed(fromDownstreamRecord(consumed(value)).encode(1).text);
 
 const seedDownstream = {
   trace_id: "trace-123",

@@ -18,13 +18,15 @@ export function traceOf(traceparent: string | null | undefined): Trace {
   return match !== null && traceId !== NO_TRACE && spanId !== NO_SPAN ? { traceId, traceparent: match[0] } : newTrace();
 }
 
-export function newTrace(): Trace {
-  const hex = randomHex();
-  const traceId = hex.slice(0, 32);
-  return { traceId, traceparent: `00-${traceId}-${hex.slice(32)}-00` };
+/** The trace id that a header names; undefined where it is absent or malformed. */
+export function traceIdOf(traceparent: string | null | undefined): string | undefined {
+  const { traceId, traceparent: kept } = traceOf(traceparent);
+  return kept === traceparent ? traceId : undefined;
 }
 
-/** 48 digits, a trace id and a span id, random but for a few bits. By UUIDs: runtimes draw those ahead, random bytes cost ten times as much. */
-function randomHex(): string {
-  return (crypto.randomUUID() + crypto.randomUUID()).replaceAll("-", "").slice(0, 48);
+export function newTrace(): Trace {
+  // Random but for a few bits. Runtimes draw UUIDs ahead, random bytes of one's own cost ten times as much.
+  const traceId = crypto.randomUUID().replaceAll("-", "");
+  // A span has to differ from the others of its trace only, and this is the first.
+  return { traceId, traceparent: `00-${traceId}-${traceId.slice(16)}-00` };
 }

@@ -1,8 +1,7 @@
 // A message on its way to Kafka: what a client sent and who sent it → the record on `upstream`.
-import { create } from "@bufbuild/protobuf";
-import { type MessageType, UpstreamRecordSchema } from "@im-gateway/proto";
+import type { MessageType, UpstreamRecord } from "@im-gateway/proto";
 import type { ProducerRecord } from "./adapters.ts";
-import { encodeRecord } from "./record/codec.ts";
+import { encodeUpstreamRecord } from "./record/codec.ts";
 import type { Trace } from "./trace.ts";
 
 /** What a client says, by frame or by REST. */
@@ -35,7 +34,8 @@ export function toUpstreamRecord(
   nowMs: number,
 ): ProducerRecord {
   const { conversationId, messageType, content, clientMsgId } = message;
-  const record = create(UpstreamRecordSchema, {
+  const record: UpstreamRecord = {
+    $typeName: "im.gateway.v1.UpstreamRecord",
     traceId: trace.traceId,
     userId: sender.userId,
     gatewayId: origin.gatewayId,
@@ -47,12 +47,13 @@ export function toUpstreamRecord(
     deviceId: sender.deviceId,
     connectionId: sender.connectionId,
     gatewayEpoch: BigInt(origin.gatewayEpoch),
-  });
+    headers: {},
+  };
   return {
     topic: origin.topic,
     // One conversation, one partition: its messages keep their order.
     key: conversationId,
-    value: encodeRecord(UpstreamRecordSchema, record),
+    value: encodeUpstreamRecord(record),
     headers: { traceparent: trace.traceparent },
   };
 }

@@ -2,7 +2,7 @@
 // stop the others, and an absent Kafka loses nothing.
 import { setTimeout as delay } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeRecord, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
+import { encodeRecord, type Log, type Producer, type ProducerRecord, traceIdOf } from "@im-gateway/core";
 import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
 import type { Counts } from "./counts.ts";
 import type { Outbox } from "./outbox.ts";
@@ -50,7 +50,13 @@ export function createDownstream(options: DownstreamOptions): Downstream {
         return error;
       }
       counts.droppedRecords += 1;
-      log("error", "kafka will never take this record", { topic: record.topic, key: record.key, error: error.message });
+      const { topic, key, headers = {} } = record;
+      log("error", "Kafka will never take this record", {
+        topic,
+        key,
+        trace_id: traceIdOf(headers.traceparent),
+        error,
+      });
       return undefined;
     }
   }
@@ -84,7 +90,7 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     keep(failed);
     if (failed.length > 0) {
       const failedTopics = [...new Set(failed.map(({ topic }) => topic))];
-      const error = errors.find((candidate) => candidate !== undefined)?.message;
+      const error = errors.find((candidate) => candidate !== undefined);
       log("warn", "records wait in the outbox", { records: failed.length, topics: failedTopics, error });
     }
   }
@@ -109,12 +115,12 @@ export function createDownstream(options: DownstreamOptions): Downstream {
         noteDropped(outbox.expire(), "records waited too long in the outbox");
         for (const topic of outbox.topics().filter((candidate) => !draining.has(candidate))) {
           const drained = drain(topic, signal)
-            .catch((error: unknown) => log("error", "the outbox failed", { topic, error: String(error) }))
+            .catch((error: unknown) => log("error", "the outbox failed", { topic, error }))
             .finally(() => draining.delete(topic));
           draining.set(topic, drained);
         }
       } catch (error) {
-        log("error", "the outbox failed", { error: String(error) });
+        log("error", "the outbox failed", { error });
       }
       // Rejects when the signal aborts, and then the loop ends.
       await delay(retryMs, undefined, { signal }).catch(() => undefined);
@@ -125,7 +131,7 @@ export function createDownstream(options: DownstreamOptions): Downstream {
   return {
     publish,
     push(outgoing) {
-      publish(outgoing).catch((error: unknown) => log("error", "a push was lost", { error: String(error) }));
+      publish(outgoing).catch((error: unknown) => log("error", "a push was lost", { error }));
     },
     run,
   };

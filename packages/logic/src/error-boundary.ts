@@ -1,6 +1,6 @@
 // What callers of a service see of an error.
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
-import { failure, type Log } from "@im-gateway/core";
+import { failure, type Log, traceIdOf } from "@im-gateway/core";
 
 /** A ConnectError passes with its details; anything else is a fault of ours: logged with its stack, and "internal error" to the caller. */
 export function errorBoundary(log: Log): Interceptor {
@@ -8,12 +8,15 @@ export function errorBoundary(log: Log): Interceptor {
     try {
       return await next(request);
     } catch (thrown) {
-      if (thrown instanceof ConnectError) {
-        throw thrown;
-      }
-      const error = thrown instanceof Error ? thrown.stack : String(thrown);
-      log("error", "a call failed", { method: `${request.service.typeName}/${request.method.name}`, error });
-      throw failure(Code.Internal, "INTERNAL", "internal error");
+      const expected = thrown instanceof ConnectError;
+      const { service, method, header, message } = request;
+      log(expected ? "debug" : "error", "call failed", {
+        method: `${service.typeName}/${method.name}`,
+        trace_id: traceIdOf(header.get("traceparent")),
+        user_id: "callerId" in message ? message.callerId : undefined,
+        error: thrown,
+      });
+      throw expected ? thrown : failure(Code.Internal, "INTERNAL", "internal error");
     }
   };
 }

@@ -44,7 +44,9 @@ it("says nothing about faults of its own but to the log", async () => {
   const other = await createGrpcServer({ routes: stopped.logic.routes, addr, log });
   await stopped.stop();
   const { user } = servicesOf(createGrpcTransport({ baseUrl: `http://127.0.0.1:${other.address.port}` }));
-  await expect(user.getMe({ callerId: "x" })).rejects.toMatchObject({
+  const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+  const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
+  await expect(user.getMe({ callerId: "x" }, { headers })).rejects.toMatchObject({
     code: Code.Internal,
     rawMessage: "internal error",
   });
@@ -53,7 +55,9 @@ it("says nothing about faults of its own but to the log", async () => {
       level: "error",
       fields: {
         method: "im.logic.v1.UserService/GetMe",
-        error: expect.stringMatching(/^Error: .*\n +at .*accounts/),
+        trace_id: traceId,
+        user_id: "x",
+        error: expect.objectContaining({ stack: expect.stringMatching(/^Error: .*\n +at .*accounts/) }),
       },
     },
   ]);

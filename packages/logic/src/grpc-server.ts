@@ -29,7 +29,7 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
   });
-  server.on("sessionError", (error) => log("warn", "a gRPC session failed", { error: String(error) }));
+  server.on("sessionError", (error) => log("warn", "a gRPC session failed", { error }));
 
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -38,7 +38,7 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
       resolve();
     });
   });
-  server.on("error", (error) => log("error", "the gRPC server failed", { error: String(error) }));
+  server.on("error", (error) => log("error", "the gRPC server failed", { error }));
   const bound = server.address();
   const port = bound !== null && typeof bound === "object" ? bound.port : addr.port;
 

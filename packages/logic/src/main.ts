@@ -97,7 +97,7 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
       await aborted(over);
     }
   } finally {
-    log("info", "stopping");
+    log("info", "draining");
     await registration?.release();
     await grpc.close(graceMs);
     consuming.abort();

@@ -45,7 +45,7 @@ export function createOutbox(store: Store, now: () => number): Outbox {
     add: (records) =>
       store.transaction(() => {
         for (const { topic, key, value, headers = {} } of records) {
-          insert.run(topic, key, value, JSON.stringify(headers), now());
+          insert.run(topic, key, Buffer.from(value), JSON.stringify(headers), now());
         }
         let dropped = 0;
         for (const topic of new Set(records.map((record) => record.topic))) {

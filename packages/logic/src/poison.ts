@@ -1,6 +1,6 @@
 // Records that nobody can read are put on the dead-letter topic and skipped: they would come again for ever.
 import { ConnectError } from "@connectrpc/connect";
-import { type ConsumerRecord, type DeadLetters, type Log, reasonOf } from "@im-gateway/core";
+import { type ConsumerRecord, type DeadLetters, type Log, reasonOf, traceIdOf } from "@im-gateway/core";
 import type { Counts } from "./counts.ts";
 
 export interface Poison {
@@ -22,7 +22,8 @@ export function createPoison(deadLetters: DeadLetters, log: Log, counts: Counts)
         }
         const { topic, partition, offset } = record;
         counts.poisonRecords += 1;
-        log("warn", "skipped a record that cannot be read", { topic, partition, offset, error: error.message });
+        const trace_id = traceIdOf(record.headers.traceparent);
+        log("warn", "record skipped", { topic, partition, offset, trace_id, error });
         burying.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
         return undefined;
       }

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { MessageType, type UpstreamRecordSchema } from "@im-gateway/proto";
 import fc from "fast-check";
@@ -264,8 +265,9 @@ describe("a message that is refused", () => {
     expect(await outcomeOf(message({ conversationId: "none", connectionId: "" }))).toEqual([]);
     expect(await outcomeOf(message({ conversationId: "none", gatewayId: "" }))).toEqual([]);
     const lines = im.logLines.filter(({ level }) => level === "info");
-    expect(lines).toMatchObject([{ fields: { trace_id: "trace-123", conversation_id: "none" } }, {}]);
-    expect(JSON.stringify(im.logLines)).not.toContain("Hello World!");
+    const refused = { conversation_id: "none", user_id: ada, trace_id: "trace-123" };
+    expect(lines).toMatchObject([{ fields: refused }, { fields: refused }]);
+    expect(inspect(im.logLines, { depth: 10 })).not.toContain("Hello World!");
     expect(im.logic.counts).toMatchObject({ refusedMessages: 2, storedMessages: 0 });
   });
 });

@@ -34,6 +34,7 @@ type Outcome =
   | {
       readonly kind: "refused";
       readonly error: ConnectError;
+      readonly userId: string;
       readonly conversationId: string;
       readonly origin: Origin;
     };
@@ -66,13 +67,13 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
     if (upstream === undefined) {
       return undefined;
     }
-    const { conversationId, traceId, headers, gatewayId, connectionId, clientMsgId } = upstream;
+    const { userId, conversationId, traceId, headers, gatewayId, connectionId, clientMsgId } = upstream;
     const origin = { traceId, headers, kafkaHeaders: record.headers, gatewayId, connectionId, clientMsgId };
     try {
       return { ...accept(upstream), origin };
     } catch (error) {
       if (error instanceof ConnectError) {
-        return { kind: "refused", error, conversationId, origin };
+        return { kind: "refused", error, userId, conversationId, origin };
       }
       throw error;
     }
@@ -85,8 +86,10 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
       const { conversationId, error } = outcome;
       log("info", "a message was refused", {
         trace_id: origin.traceId,
+        user_id: outcome.userId,
+        connection_id: origin.connectionId,
         conversation_id: conversationId,
-        error: error.message,
+        error,
       });
       return refusal(error, conversationId, origin);
     }

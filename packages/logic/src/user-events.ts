@@ -55,9 +55,10 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
     if (routeNo === undefined) {
       const { gatewayId, gatewayEpoch, connectionId } = event;
       log("warn", "a connection that has ended, or of an epoch that is over, is not routed to", {
-        gateway: gatewayId,
+        of_gateway: gatewayId,
         gateway_epoch: gatewayEpoch,
         connection_id: connectionId,
+        user_id: event.userId,
       });
     }
     const connectedAtMs = userEvent.timestamp > 0n ? Number(userEvent.timestamp) * 1000 : now();

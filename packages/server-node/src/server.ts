@@ -32,8 +32,9 @@ export interface GatewayServer {
 
 /** Time for the headers, whatever the body may take: half-open requests are cheap to make. */
 const headersTimeoutMs = 10_000;
-/** How often slow requests are looked for. */
-const timeoutCheckMs = 500;
+
+/** How often connections are looked at for these two; Node's own is 30 s, which a request that drips would have on top. */
+const timeoutCheckMs = 1000;
 
 /** Resolves when the port is open. Rejects when it can not be had. */
 export async function serveGateway(options: ServerOptions): Promise<GatewayServer> {

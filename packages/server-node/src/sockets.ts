@@ -1,7 +1,7 @@
 // WebSockets on Node: ws speaks the protocol, the upgraded TCP socket is ours, so that a turn's frames leave in one write.
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Gateway, Log, Socket } from "@im-gateway/core";
+import type { EncodedFrame, Gateway, Log, Socket } from "@im-gateway/core";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
 import { answerRaw } from "./raw-answer.ts";
 
@@ -19,13 +19,11 @@ export interface SocketsOptions {
 const closeTimeoutMs = 2000;
 /** A message in more pieces than this is an attack, not a message. */
 const maxFragments = 1024;
-
-/** What ws closes a socket with by itself, by its error's code; 1002 for all others of its own. */
-const closeCodes: Readonly<Record<string, number>> = {
-  WS_ERR_INVALID_UTF8: 1007,
-  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
-  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
-};
+/** First byte of a frame: the whole of a text. */
+const finalText = 0x81;
+/** Instead of a length of up to 125 the second byte says that it follows, in two bytes or in eight. */
+const mediumLength = 126;
+const largeLength = 127;
 
 /** Answers the server's WebSocket upgrades from now on. */
 export function serveSockets({ server, gateway, path, maxFrameBytes, log }: SocketsOptions): void {
@@ -46,7 +44,7 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
 
   server.on("upgrade", (request, tcp, head) => {
     // A peer may reset the connection at any time, also while its token is verified.
-    const onError = (error: Error): void => log("debug", "upgrade failed", { error: error.message });
+    const onError = (error: Error): void => log("debug", "upgrade failed", { error });
     tcp.on("error", onError);
     upgrade(request, tcp, head).catch((error: unknown) => {
       log("error", "upgrade failed", { error });
@@ -70,7 +68,8 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       protocols.set(request, decision.protocol);
     }
     webSockets.handleUpgrade(request, tcp, head, (webSocket) => {
-      const events = gateway.open(createSocket(webSocket, tcp), decision);
+      const closing: Closing = { code: undefined };
+      const events = gateway.open(createSocket(webSocket, tcp, closing), decision);
       webSocket.on("message", (data, isBinary) => {
         if (isBinary) {
           events.binary();
@@ -81,39 +80,81 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
       });
       webSocket.on("ping", () => events.activity());
       webSocket.on("pong", () => events.activity());
-      let refusedWith: number | undefined;
-      webSocket.on("close", (code, reason) => events.closed(refusedWith ?? code, reason.toString()));
-      // ws closes the socket itself; `close` follows, with another code if the peer does not answer.
+      webSocket.on("close", (code, reason) => events.closed(closing.code ?? code, reason.toString()));
+      // ws closes the socket itself; `close` follows.
       webSocket.on("error", (error: NodeJS.ErrnoException) => {
-        refusedWith ??= closeCodes[error.code ?? ""] ?? (error.code?.startsWith("WS_ERR_") ? 1002 : undefined);
-        log("debug", "socket error", { error: error.message });
+        if (error.code?.startsWith("WS_ERR_")) {
+          closing.code ??= violationCodes[error.code] ?? 1002;
+        }
+        log("debug", "socket error", { error });
       });
     });
   };
 }
 
-function createSocket(webSocket: WebSocket, tcp: Duplex): Socket {
+/** The code that this side closed with: ws reports 1006 where the peer does not answer it. */
+interface Closing {
+  code: number | undefined;
+}
+
+/** What ws has closed with by itself; other violations are 1002. */
+const violationCodes: Readonly<Record<string, number>> = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH: 1009,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: 1009,
+};
+
+function createSocket(webSocket: WebSocket, tcp: Duplex, closing: Closing): Socket {
   return {
     get bufferedBytes() {
       return webSocket.bufferedAmount;
     },
     write(frames) {
       if (webSocket.readyState !== webSocket.OPEN) {
-        return;
+        return 0;
       }
-      tcp.cork();
-      for (const frame of frames) {
-        webSocket.send(frame, { binary: false });
-      }
-      tcp.uncork();
+      const prepared = frames.map(prepare);
+      tcp.write(Buffer.concat(prepared));
+      return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {
       if (webSocket.readyState === webSocket.OPEN) {
         webSocket.ping();
       }
     },
-    close: (code, reason) => webSocket.close(code, reason),
+    close(code, reason) {
+      if (webSocket.readyState === webSocket.OPEN) {
+        closing.code ??= code;
+        webSocket.close(code, reason);
+      }
+    },
   };
+}
+
+/** The WebSocket frame of a text (RFC 6455 §5.2): of a server's, so without a mask, and the same for every socket. */
+function prepare(frame: EncodedFrame): Uint8Array {
+  if (frame.prepared === undefined) {
+    const length = Buffer.byteLength(frame.text);
+    const marker = length < mediumLength ? length : length <= 0xffff ? mediumLength : largeLength;
+    const header = headerLength(marker);
+    const bytes = Buffer.allocUnsafe(header + length);
+    bytes[0] = finalText;
+    bytes[1] = marker;
+    if (marker === mediumLength) {
+      bytes.writeUInt16BE(length, 2);
+    } else if (marker === largeLength) {
+      bytes.writeBigUInt64BE(BigInt(length), 2);
+    }
+    bytes.write(frame.text, header);
+    frame.prepared = bytes;
+  }
+  return frame.prepared;
+}
+
+/** @param marker the second byte of an unmasked frame */
+function headerLength(marker: number): number {
+  return marker < mediumLength ? 2 : marker === mediumLength ? 4 : 10;
 }
 
 function bytesOf(data: RawData): Buffer {

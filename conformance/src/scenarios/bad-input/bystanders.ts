@@ -2,6 +2,7 @@
 import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { asRecord, type ChatSocket, connect, direct, register } from "../../client.ts";
+import { recordedLines } from "../../output.ts";
 import { scrape } from "../../scrape.ts";
 import type { World } from "../../world.ts";
 
@@ -47,10 +48,11 @@ interface Standing {
   /** Another process would have another. */
   readonly instances: readonly unknown[];
   readonly ready: readonly number[];
+  /** Lines of the log, of every program. */
   readonly errors: readonly string[];
 }
 
-async function standing({ gateways, parts }: World): Promise<Standing> {
+async function standing({ gateways }: World): Promise<Standing> {
   return {
     sockets: await Promise.all(
       gateways.map(async ({ metrics }) => (await scrape(metrics)).values.get("im_gateway_websocket_connections")),
@@ -59,7 +61,7 @@ async function standing({ gateways, parts }: World): Promise<Standing> {
       gateways.map(async ({ http }) => asRecord(await (await fetch(`${http}/health`)).json()).instance),
     ),
     ready: await Promise.all(gateways.map(async ({ http }) => (await fetch(`${http}/ready`)).status)),
-    errors: parts.flatMap(({ output }) => output.filter((line) => line.startsWith('{"level":"error"'))),
+    errors: recordedLines().flatMap(({ line }) => (line.startsWith('{"level":"error"') ? [line] : [])),
   };
 }
 

@@ -2,6 +2,7 @@
 import { ClientFrameSchema } from "@im-gateway/proto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { asRecord, type ChatSocket, connect, register, type User } from "../../client.ts";
+import { contentMark } from "../../output.ts";
 import { changes, closes, poll, type Scrape, scrape } from "../../scrape.ts";
 import { opcodes, openWireSocket, type WireFrame } from "../../wire-socket.ts";
 import type { World } from "../../world.ts";
@@ -11,7 +12,6 @@ import { expectErrorFrame, type Refusal } from "./refusal.ts";
 
 /** Of every frame that is sent here and has one. */
 const messageId = "the frame in question";
-const canary = "canary-4711";
 const maxFrameBytes = 65_536;
 
 interface BadFrame extends Refusal {
@@ -38,7 +38,7 @@ function call(method: string, request: unknown = {}, more: object = {}): string 
 
 const envelopes: Readonly<Record<string, BadFrame>> = {
   "malformed JSON": { text: `{"type":"ping","message_id":"${messageId}"`, ...malformed },
-  words: { text: canary, ...malformed },
+  words: { text: contentMark, ...malformed },
   "nothing at all": { text: "", ...malformed },
   "a duplicate key": { text: '{"type":"ping","type":"ping"}', ...malformed },
   "a lone surrogate": { text: '{"type":"ping","message_id":"\\udc00"}', ...malformed },
@@ -64,7 +64,7 @@ const envelopes: Readonly<Record<string, BadFrame>> = {
   "type as a number": { text: frame(7, {}), ...invalid("type") },
   "message_id as an object": { text: '{"type":"ping","message_id":{}}', ...invalid("message_id"), echo: "" },
   "data as an array": { text: frame("mark-read", []), ...invalid("") },
-  "data as a text": { text: frame("mark-read", canary), ...invalid("") },
+  "data as a text": { text: frame("mark-read", contentMark), ...invalid("") },
 };
 
 /** What a frame that calls a method can get wrong besides. */
@@ -81,7 +81,7 @@ const calls: Readonly<Record<string, BadFrame>> = {
     reason: "UNKNOWN_METHOD",
     type: "call",
   },
-  "a call of no method": { text: call(canary), code: "unimplemented", reason: "UNKNOWN_METHOD", type: "call" },
+  "a call of no method": { text: call(contentMark), code: "unimplemented", reason: "UNKNOWN_METHOD", type: "call" },
   "a call with an unknown field": {
     text: call("im.logic.v1.UserService/GetMe", { fly: true }),
     ...invalid("fly"),
@@ -185,7 +185,7 @@ export function badFrameScenarios(world: () => World): void {
       socket.sendText(text);
       const error = await socket.next("error");
       expect(error.message_id).toBe(echo);
-      expectErrorFrame(error, refusal, canary);
+      expectErrorFrame(error, refusal, contentMark);
       await expectAlive(socket);
       expect(socket.frames.map((one) => one.type)).toEqual(["connected", "error", "pong"]);
       const counted = changes("websocket_frames_total", before, await scraped());

@@ -2,6 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { asRecord, register, rest, type User } from "../../client.ts";
 import { exchange, openWire, parseAnswer, type WireRequest } from "../../exchange.ts";
+import { contentMark } from "../../output.ts";
 import { changes, scrape } from "../../scrape.ts";
 import type { World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
@@ -16,8 +17,6 @@ interface Case extends Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** In bodies, so that an echo of them would be seen. */
-const canary = "canary-4711";
 const malformed = { status: 400, code: "invalid_argument", reason: "MALFORMED_JSON" } as const;
 const noRoute = { status: 404, code: "not_found", reason: "NO_ROUTE", route: "none" } as const;
 const dots = { status: 400, code: "invalid_argument", reason: "DOT_SEGMENT", route: "none" } as const;
@@ -50,7 +49,7 @@ function login(body: WireRequest["body"], headers = {}): WireRequest & { readonl
 }
 
 function message(fields: Readonly<Record<string, unknown>>): WireRequest {
-  const whole = { conversation_id: "c", message_type: 1, content: canary, client_msg_id: "m", ...fields };
+  const whole = { conversation_id: "c", message_type: 1, content: contentMark, client_msg_id: "m", ...fields };
   return send("POST", "/messages", JSON.stringify(whole));
 }
 
@@ -60,9 +59,9 @@ function nested(depth: number): string {
 
 const cases: Readonly<Record<string, Case>> = {
   // What is no JSON, or no JSON of ours.
-  "a body that breaks off": { request: login(`{"username":"${canary}`), ...malformed },
-  "a body of words": { request: login(canary), ...malformed },
-  "single quotes": { request: login(`{'username':'${canary}'}`), ...malformed },
+  "a body that breaks off": { request: login(`{"username":"${contentMark}`), ...malformed },
+  "a body of words": { request: login(contentMark), ...malformed },
+  "single quotes": { request: login(`{'username':'${contentMark}'}`), ...malformed },
   "a trailing comma": { request: login('{"username":"a","password":"b",}'), ...malformed },
   "two bodies in one": { request: login("{} {}"), ...malformed },
   "a number too large for a double": { request: login('{"username":1e400}'), ...malformed },
@@ -74,7 +73,7 @@ const cases: Readonly<Record<string, Case>> = {
   "nesting of 100 is no malformed JSON": { request: login(nested(100)), ...invalid("username") },
   "a key that is __proto__": { request: login('{"__proto__":{"username":"a"}}'), ...malformed },
   "an array in place of an object": { request: login("[]"), ...invalid("") },
-  "a string in place of an object": { request: login(`"${canary}"`), ...invalid("") },
+  "a string in place of an object": { request: login(`"${contentMark}"`), ...invalid("") },
   "null in place of an object": { request: login("null"), ...invalid("") },
 
   // Fields, besides what routes.ts says of each.
@@ -132,7 +131,7 @@ const cases: Readonly<Record<string, Case>> = {
   "an encoded .. segment": { request: get("/users/%2e%2E/me"), ...dots },
   "a . segment": { request: get("/users/./me"), ...dots },
   "a .. segment before a path that is there": { request: { method: "GET", path: "/x/../health" }, ...dots },
-  "an unknown route": { request: get(`/${canary}`), ...noRoute },
+  "an unknown route": { request: get(`/${contentMark}`), ...noRoute },
   "a trailing slash": { request: get("/users/me/"), ...noRoute },
   "two slashes": { request: get("//users/me"), ...noRoute },
   "the root": { request: { method: "GET", path: "/" }, ...noRoute },
@@ -198,7 +197,7 @@ export function badHttpScenarios(world: () => World): void {
       const before = await scrape(gateway().metrics);
       const authorization = request.anonymous ? {} : { authorization: `Bearer ${user.accessToken}` };
       const answer = await exchange(gateway().http, { ...request, headers: { ...authorization, ...request.headers } });
-      expectRefusal(answer, { ...refusal, field }, canary, user.accessToken);
+      expectRefusal(answer, { ...refusal, field }, contentMark, user.accessToken);
       expect(answer.headers).toMatchObject(headers);
       const method = ["GET", "POST", "PUT", "PATCH", "DELETE"].includes(request.method) ? request.method : "OTHER";
       expect(changes("http_requests_total", before, await scrape(gateway().metrics))).toEqual({

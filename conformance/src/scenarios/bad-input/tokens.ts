@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { connect, login, openSocket, register, rest, type User } from "../../client.ts";
 import { exchange, type WireAnswer } from "../../exchange.ts";
 import { inSeconds, jwt } from "../../jwt.ts";
+import { keepSecret } from "../../output.ts";
 import { changes, closes, poll, scrape } from "../../scrape.ts";
 import type { GatewayAddress, World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
@@ -109,6 +110,7 @@ export function badTokenScenarios(world: () => World): void {
     describe.each(Object.entries(bad))("%s", (_name, badToken) => {
       test.each(Object.entries(doors))("by %s: 401", async (door, knock) => {
         const token = badToken.make(user);
+        keepSecret("a bad token", token);
         const before = await scrape(gateway().metrics);
         const answer = await knock(gateway(), token);
         expectRefusal(answer, refusalOf(badToken), token);

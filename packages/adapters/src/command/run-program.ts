@@ -11,6 +11,8 @@ import {
   printConfig,
   readConfigFile,
 } from "../config/index.ts";
+import { escapeControls } from "../log/control-characters.ts";
+import { plainError } from "../log/plain-error.ts";
 
 export interface Program<T> {
   /** As people type it. */
@@ -75,6 +77,14 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
     process.stderr.write(`${name}: ${error.message}\n`);
     process.exit(exitCodes.badUsage);
   }
+  for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+    // By itself a runtime prints all that the error holds.
+    process.on(event, (thrown: unknown) => {
+      const shown = thrown instanceof Error ? plainError(thrown, true) : String(thrown);
+      process.stderr.write(`${name}: ended by a bug: ${escapeControls(JSON.stringify(shown))}\n`);
+      process.exit(exitCodes.failed);
+    });
+  }
   const stop = stopSignal(name);
   try {
     await program.serve(config, stop);
@@ -84,7 +94,8 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
       // It was told to stop while it still waited for a part.
       process.exit(exitCodes.ended);
     }
-    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
+    const message = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`${name}: ${escapeControls(message)}\n`);
     process.exit(exitCodes.failed);
   }
 }

@@ -20,7 +20,7 @@ export async function holderLives(holder: ServiceInstance, fetch: Fetch, log: Lo
       health.instance === holder.metadata.instance
     );
   } catch (error) {
-    log("info", "the holder of the gateway id does not answer", { url, error: String(error) });
+    log("info", "the holder of the gateway id does not answer", { url, error });
     return false;
   }
 }

@@ -20,7 +20,7 @@ export function createOutage(what: string, log: Log): Outage {
   let failures = 0;
   return {
     async failed(error, signal) {
-      if (failures === 0) log("warn", `${what}: etcd does not answer, trying again`, { error: String(error) });
+      if (failures === 0) log("warn", `${what}: etcd does not answer, trying again`, { error });
       const ceilingMs = Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
       failures += 1;
       await pause(Math.random() * ceilingMs, signal);

@@ -128,7 +128,7 @@ async function revoke(key: string, leased: LeasedKey, log: Log): Promise<void> {
   try {
     await leased.revoke();
   } catch (error) {
-    log("warn", "etcd does not answer: the key stays until its lease ends", { key, error: String(error) });
+    log("warn", "etcd does not answer: the key stays until its lease ends", { key, error });
   }
 }
 

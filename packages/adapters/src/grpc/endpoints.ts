@@ -56,7 +56,7 @@ export function createEndpoints(options: EndpointsOptions): Endpoints {
       closing.signal,
     )
     .catch((cause: unknown) => {
-      log("error", "discovery ended", { service: serviceName, error: String(cause) });
+      log("error", "discovery ended", { service: serviceName, error: cause });
     });
 
   return {

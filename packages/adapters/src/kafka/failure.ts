@@ -1,6 +1,6 @@
 // kafkajs' errors → ours.
 import { Code, ConnectError } from "@connectrpc/connect";
-import { failure, reasonOf } from "@im-gateway/core";
+import { codeName, failure, reasonOf } from "@im-gateway/core";
 
 /** Kafka's name for what went wrong (`MESSAGE_TOO_LARGE`); kafkajs' own for what it found itself. Looks through kafkajs' wrappers. */
 export function kindOf(error: unknown): string {
@@ -52,13 +52,13 @@ export function permanentFailure(error: unknown): ConnectError | undefined {
 
 /** What kafkajs says, as a log line's fields. */
 export function describeKafkaError(error: unknown): Record<string, unknown> {
-  return { error: kindOf(error), detail: error instanceof Error ? error.message : undefined };
+  return { error: { code: kindOf(error), message: error instanceof Error ? error.message : String(error) } };
 }
 
 /** Any other error as a log line's fields: what and where, without its message, which may quote content. */
 export function describeError(error: unknown): Record<string, unknown> {
-  if (error instanceof ConnectError) return { error: Code[error.code], reason: reasonOf(error) };
-  const stack = (error instanceof Error && error.stack) || "";
-  const at = stack.split("\n").filter((line) => /^\s+at /.test(line));
-  return { error: kindOf(error), at: at.slice(0, 3).map((line) => line.trim()) };
+  if (error instanceof ConnectError) return { error: { code: codeName(error.code), reason: reasonOf(error) } };
+  const at = ((error instanceof Error && error.stack) || "").split("\n").filter((line) => /^\s+at /.test(line));
+  const stack = at.slice(0, 3).map((line) => line.trim());
+  return { error: { code: kindOf(error), stack: stack.join("\n") } };
 }

@@ -57,7 +57,8 @@ export function createProducer(options: ProducerOptions): Producer {
       return Promise.reject(failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down"));
     const message = {
       key: Buffer.from(key),
-      value: Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+      value:
+        typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength),
       headers: { ...headers },
     };
     const bytes = sizeOf(message);
@@ -124,14 +125,15 @@ export function createProducer(options: ProducerOptions): Producer {
     return state;
   }
 
-  function enqueue(state: TopicState, { message, ...entry }: Entry): void {
+  function enqueue(state: TopicState, entry: Entry): void {
     const { name, partitions, lanes } = state;
-    const partition = partitionOf({ topic: name, partitionMetadata: partitions, message });
+    const partition = partitionOf({ topic: name, partitionMetadata: partitions, message: entry.message });
+    entry.message.partition = partition;
     const lane =
       lanes.get(partition) ??
       createLane({ newClient, topic: name, partition, onRefused: () => void lookUp(state), now, log });
     lanes.set(partition, lane);
-    lane.push({ ...entry, message: { ...message, partition } });
+    lane.push(entry);
   }
 
   /** Learns the partitions. A look-up that fails is made again by the sweep while records wait. */

@@ -16,8 +16,9 @@ export interface ReceiveOptions {
   readonly log: Log;
 }
 
-/** What `deliver` gets at most, and so what comes again at most when it throws. */
-const maxBatchRecords = 500;
+const defaultMaxBatchRecords = 500;
+/** Of one fetch: what a backlog is taken in. kafkajs's own 1 MiB is some 3,000 messages. */
+const maxFetchBytes = 4 * 1024 * 1024;
 const watchMs = 500;
 /** Kafka may be away: what it then holds up is broken off. */
 const maxStopMs = 10_000;
@@ -26,13 +27,14 @@ const maxPauseMs = 5000;
 
 /** Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects when kafkajs gave up, or we on it. */
 export async function receive({ subscription, client, setReady, now, log }: ReceiveOptions): Promise<void> {
-  const { groupId, topics, deliver, onLag, signal } = subscription;
+  const { groupId, topics, maxBatchRecords = defaultMaxBatchRecords, deliver, onLag, signal } = subscription;
   const consumer = client.kafka.consumer({
     groupId,
     sessionTimeout: 30_000,
     heartbeatInterval: 3000,
     rebalanceTimeout: 1000,
     maxWaitTimeInMs: 200,
+    maxBytesPerPartition: maxFetchBytes,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 30, restartOnFailure: async () => false },
   });

@@ -1,5 +1,7 @@
-import { Code } from "@connectrpc/connect";
-import { failure } from "@im-gateway/core";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { failure, type LogLevel } from "@im-gateway/core";
+import { ErrorInfoSchema } from "@im-gateway/proto";
 import { describe, expect, test } from "vitest";
 import { createLogger, type LoggerOptions } from "./index.ts";
 
@@ -15,6 +17,10 @@ function record(options: LoggerOptions = {}) {
   return { lines, log: logger.module("kafka") };
 }
 
+function errorInfo(reason: string) {
+  return create(ErrorInfoSchema, { reason, domain: "elsewhere" });
+}
+
 describe("a JSON line", () => {
   test("has the contract's fields in its order", () => {
     const { lines, log } = record();
@@ -27,10 +33,10 @@ describe("a JSON line", () => {
 
   test("is one line of what no terminal obeys, and reads back the same", () => {
     const { lines, log } = record();
-    const nasty = 'a\nb\r\t\u001b[31m"\\\u0000\u007f\u009b31m\u2028\u2029\ud800 测试';
+    const nasty = 'a\nb\r\t\u001b[31m"\\\u0000\u007f\u009b31m\u2028\u2029\u202e\ud800 测试';
     log("warn", nasty, { nasty, inner: { nasty: [nasty] } });
     const line = lines.join("").slice(0, -1);
-    expect(line).not.toMatch(/[\p{Cc}\u2028\u2029]/u);
+    expect(line).not.toMatch(/[\p{Cc}\u2028\u2029\u202e]/u);
     expect(JSON.parse(line)).toMatchObject({ message: nasty, nasty, inner: { nasty: [nasty] } });
   });
 
@@ -39,6 +45,14 @@ describe("a JSON line", () => {
     log("info", "real", { level: "x", module: "x", message: "x", gateway_id: "x", timestamp: "x" });
     expect(lines[0]).toContain('"message":"real","gateway_id":"gateway-1"');
     expect(lines[0]).toContain('"level_":"x","module_":"x","message_":"x","gateway_id_":"x","timestamp_":"x"}');
+  });
+
+  test("is no longer than its fields may be", () => {
+    const { lines, log } = record();
+    const long = "x".repeat(100_000);
+    log("info", long, { conversation_id: long });
+    const cut = `${"x".repeat(1024)}…`;
+    expect(JSON.parse(lines.join(""))).toMatchObject({ message: cut, conversation_id: cut });
   });
 
   test("takes whatever a field holds", () => {
@@ -71,13 +85,45 @@ describe("an error among the fields", () => {
     });
   });
 
-  test("has its stack at level debug only, and a name where it has no message", () => {
+  test.each<[string, LogLevel, LogLevel, Error, boolean]>([
+    ["a fault of our own on an error line", "info", "error", new TypeError("secret\nsecret"), true],
+    ["one on a warning", "info", "warn", new TypeError("secret"), false],
+    ["one on a warning of a debug logger", "debug", "warn", new TypeError("secret"), true],
+    ["one behind a ConnectError", "info", "error", failure(Code.Internal, "X", "x", { cause: new Error("x") }), true],
+    ["a system's error", "debug", "error", cause, false],
+    ["a ConnectError", "debug", "error", failure(Code.Unavailable, "X", "x"), false],
+  ])("%s: the stack, without its message", (_name, level, line, error, hasStack) => {
+    const { lines, log } = record({ level });
+    log(line, "x", { error });
+    expect(lines.join("").includes("logger.test.ts")).toBe(hasStack);
+    expect(lines.join("").split("secret").length).toBe(error.message.split("secret").length);
+  });
+
+  test("has a name where it has no message", () => {
+    const { lines, log } = record();
+    log("warn", "x", { error: new TypeError("") });
+    expect(JSON.parse(lines.join("")).error).toEqual({ message: "TypeError" });
+  });
+
+  const quoting = Object.assign(new Error('unexpected "canary"'), { code: "ERR_QUOTES" });
+  test.each<[string, Error, unknown]>([
+    [
+      "a caller's fault",
+      failure(Code.InvalidArgument, "INVALID_FIELD", "canary: unknown field", { cause: quoting }),
+      { code: "invalid_argument", reason: "INVALID_FIELD", cause: { code: "ERR_QUOTES" } },
+    ],
+    ["a back end's answer", new ConnectError("canary is taken", Code.Internal), { code: "internal" }],
+    [
+      "a back end's reason that is none",
+      Object.assign(new ConnectError("canary", Code.Unknown), {
+        details: [{ type: ErrorInfoSchema.typeName, value: toBinary(ErrorInfoSchema, errorInfo("canary")) }],
+      }),
+      { code: "unknown" },
+    ],
+  ])("%s is not quoted", (_name, error, shown) => {
     const { lines, log } = record({ level: "debug" });
-    log("error", "x", { error: new TypeError("") });
-    expect(JSON.parse(lines.join("")).error).toEqual({
-      message: "TypeError",
-      stack: expect.stringContaining("logger.test"),
-    });
+    log("error", "x", { error });
+    expect(JSON.parse(lines.join("")).error).toEqual(shown);
   });
 
   test("may be its own cause", () => {

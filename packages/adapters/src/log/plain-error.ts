@@ -1,34 +1,73 @@
 // What a log line says of an error.
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { codeName, reasonOf } from "@im-gateway/core";
 
 export interface PlainError {
-  readonly message: string;
+  /** Absent where it may quote a request. */
+  readonly message?: string;
   /** A Connect code ("unavailable") or the system's ("ECONNREFUSED"). */
   readonly code?: string;
   /** google.rpc.ErrorInfo.reason. */
   readonly reason?: string;
   readonly cause?: PlainError;
+  /** Without the message. */
   readonly stack?: string;
 }
 
 const maxCauses = 4;
 
-/** Message, code, reason and causes; the stack, of the outermost only, where it is asked for. */
-export function plainError(error: Error, withStack: boolean, causes: number = maxCauses): PlainError {
-  const { cause, stack } = error;
+/** What a caller did wrong. */
+const callersFault: ReadonlySet<Code> = new Set([
+  Code.InvalidArgument,
+  Code.NotFound,
+  Code.AlreadyExists,
+  Code.PermissionDenied,
+  Code.FailedPrecondition,
+  Code.Aborted,
+  Code.OutOfRange,
+  Code.Unauthenticated,
+]);
+
+/** As google.rpc.ErrorInfo has it; a back end may write anything. */
+const REASON = /^[A-Z][A-Z0-9_]{0,62}$/;
+
+/**
+ * Message, code, reason and causes. What a caller did wrong has no message, nor has what a back end answered: both may quote the request, and
+ * the caller and the back end have them, with the same trace_id. Where `withStack` asks for it, a fault of our own has its stack: what is neither a `ConnectError` nor has
+ * a system's code.
+ */
+export function plainError(error: Error, withStack: boolean): PlainError {
+  return outline(error, withStack, maxCauses);
+}
+
+function outline(error: Error, withStack: boolean, causes: number, mayQuote = false): PlainError {
+  const known = error instanceof ConnectError;
+  const code = known ? codeName(error.code) : "code" in error ? String(error.code) : undefined;
+  const reason = known ? reasonOf(error) : "";
+  const hidden = mayQuote || (known && (callersFault.has(error.code) || !isOurs(error)));
+  const message = known ? error.rawMessage : error.message;
+  const stack = withStack && code === undefined && !hidden ? framesOf(error) : "";
   return {
-    ...outline(error),
-    ...(cause instanceof Error && causes > 0 ? { cause: plainError(cause, false, causes - 1) } : {}),
-    ...(withStack && stack !== undefined ? { stack } : {}),
+    ...(hidden ? {} : { message: message === "" ? error.name : message }),
+    ...(code === undefined ? {} : { code }),
+    ...(REASON.test(reason) ? { reason } : {}),
+    ...(error.cause instanceof Error && causes > 0
+      ? { cause: outline(error.cause, withStack, causes - 1, hidden) }
+      : {}),
+    ...(stack === "" ? {} : { stack }),
   };
 }
 
-function outline(error: Error): PlainError {
-  if (error instanceof ConnectError) {
-    const reason = reasonOf(error);
-    return { message: error.rawMessage, code: codeName(error.code), ...(reason === "" ? {} : { reason }) };
-  }
-  const message = error.message === "" ? error.name : error.message;
-  return "code" in error ? { message, code: String(error.code) } : { message };
+/** Details that came over the wire are bytes yet. */
+function isOurs({ details }: ConnectError): boolean {
+  return details.some((detail) => "desc" in detail);
+}
+
+/** The stack begins with the message, which may have any number of lines. */
+function framesOf({ stack = "" }: Error): string {
+  return stack
+    .split("\n")
+    .filter((line) => /^\s+at /.test(line))
+    .map((line) => line.trim())
+    .join("\n");
 }

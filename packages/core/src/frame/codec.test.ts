@@ -3,10 +3,11 @@ import { Code } from "@connectrpc/connect";
 import { ClientFrameSchema, ServerFrameSchema } from "@im-gateway/proto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { EncodedFrame } from "../adapters.ts";
 import { failure, reasonOf } from "../errors.ts";
 import { decodeClientFrame, encodeForeignFrame, encodeServerFrame, errorFrame, type ServerFrameData } from "./codec.ts";
 
-const decoded = (bytes: Uint8Array): JsonObject => JSON.parse(new TextDecoder().decode(bytes));
+const decoded = ({ text }: EncodedFrame): JsonObject => JSON.parse(text);
 
 describe("client frames", () => {
   test("the seed's example", () => {

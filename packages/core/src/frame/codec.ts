@@ -3,8 +3,10 @@ import { create, type DescField, type DescMessage, type MessageInitShape } from 
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { type ClientFrame, ClientFrameSchema, ServerFrameSchema } from "@im-gateway/proto";
+import type { EncodedFrame } from "../adapters.ts";
 import { errorDetails, toConnectError } from "../error-json.ts";
 import { codeName, failure, invalidFields, reasonOf, retryAfterMsOf } from "../errors.ts";
+import { readSendMessage, writeMessageAck, writeNewMessage } from "../json/fast-path.ts";
 import { readMessage } from "../json/read.ts";
 import { missingFields, requiredFields } from "../json/required.ts";
 import { isJsonObject, type JsonTree, parseJson } from "../json/text.ts";
@@ -19,6 +21,8 @@ export type DecodedFrame =
   | { readonly messageId: string; readonly frame?: undefined; readonly error: ConnectError };
 
 interface FrameType {
+  /** On the wire. */
+  readonly name: string;
   readonly field: DescField & { readonly fieldKind: "message" };
   readonly required: readonly DescField[];
 }
@@ -27,7 +31,6 @@ const clientFrames = frameTypes(ClientFrameSchema);
 const serverFrames = frameTypes(ServerFrameSchema);
 const serverFramesByCase = new Map([...serverFrames.values()].map((type) => [type.field.localName, type]));
 const clientFrameNames = new Map([...clientFrames].map(([name, { field }]) => [field.localName, name]));
-const encoder = new TextEncoder();
 
 /** Never throws. Unknown fields are ignored. */
 export function decodeClientFrame(text: string): DecodedFrame {
@@ -46,6 +49,11 @@ export function decodeClientFrame(text: string): DecodedFrame {
     if (type === undefined) {
       throw failure(Code.InvalidArgument, "UNKNOWN_FRAME_TYPE", `unknown frame type: ${shown(typeName)}`);
     }
+    const sendMessage = typeName === "send-message" ? readSendMessage(envelope.data) : undefined;
+    if (sendMessage !== undefined) {
+      const sent = { case: "sendMessage", value: sendMessage } as const;
+      return { messageId, frame: { $typeName: "im.gateway.v1.ClientFrame", messageId, timestamp: 0n, data: sent } };
+    }
     const desc = type.field.message;
     const data = readMessage(desc, envelope.data ?? {}, "ignore");
     const missing = missingFields(desc, data, type.required);
@@ -61,11 +69,20 @@ export function decodeClientFrame(text: string): DecodedFrame {
 }
 
 /**
- * The bytes of a server frame.
+ * A server frame as it goes out.
  * @param messageId that of the frame which this one answers, "" on a push
  * @param nowMs Unix milliseconds
  */
-export function encodeServerFrame(data: ServerFrameData, messageId: string, nowMs: number): Uint8Array {
+export function encodeServerFrame(data: ServerFrameData, messageId: string, nowMs: number): EncodedFrame {
+  const plain =
+    data.case === "newMessage"
+      ? writeNewMessage(data.value)
+      : data.case === "messageAck"
+        ? writeMessageAck(data.value)
+        : undefined;
+  if (plain !== undefined) {
+    return encode(serverFrameType(data), plain, messageId, nowMs);
+  }
   const frame = create(ServerFrameSchema, { data }).data;
   if (frame.case === undefined) {
     throw failure(Code.Internal, "EMPTY_FRAME", "a server frame without data");
@@ -74,14 +91,14 @@ export function encodeServerFrame(data: ServerFrameData, messageId: string, nowM
   if (type === undefined) {
     throw failure(Code.Internal, "UNKNOWN_FRAME_TYPE", `no server frame ${frame.case}`);
   }
-  return encode(typeName(type.field), writeMessage(type.field.message, frame.value), messageId, nowMs);
+  return encode(type.name, writeMessage(type.field.message, frame.value), messageId, nowMs);
 }
 
 /**
- * The bytes of a pushed frame whose type and data came from a back end.
+ * A pushed frame whose type and data came from a back end.
  * @throws ConnectError invalid_argument when the contract has no such frame, or the data does not fit it
  */
-export function encodeForeignFrame(type: string, data: JsonTree, nowMs: number): Uint8Array {
+export function encodeForeignFrame(type: string, data: JsonTree, nowMs: number): EncodedFrame {
   const desc = foreignFrame(type);
   return encode(type, writeMessage(desc, readMessage(desc, data, "ignore")), "", nowMs);
 }
@@ -101,8 +118,7 @@ function foreignFrame(type: string): DescMessage {
 
 /** The name of a frame on the wire. */
 export function serverFrameType(data: ServerFrameData): string {
-  const type = data.case === undefined ? undefined : serverFramesByCase.get(data.case);
-  return type === undefined ? "" : typeName(type.field);
+  return data.case === undefined ? "" : (serverFramesByCase.get(data.case)?.name ?? "");
 }
 
 export function clientFrameType({ data }: ClientFrame): string {
@@ -126,15 +142,16 @@ export function errorFrame(error: ConnectError, traceId: string, clientMsgId?: s
   };
 }
 
-function encode(type: string, data: unknown, messageId: string, nowMs: number): Uint8Array {
-  return encoder.encode(JSON.stringify({ type, message_id: messageId, data, timestamp: nowMs }));
+function encode(type: string, data: unknown, messageId: string, nowMs: number): EncodedFrame {
+  return { text: JSON.stringify({ type, message_id: messageId, data, timestamp: nowMs }), prepared: undefined };
 }
 
 function frameTypes(schema: DescMessage): ReadonlyMap<string, FrameType> {
   const types = new Map<string, FrameType>();
   for (const field of schema.fields) {
     if (field.fieldKind === "message") {
-      types.set(typeName(field), { field, required: requiredFields(field.message) });
+      const name = typeName(field);
+      types.set(name, { name, field, required: requiredFields(field.message) });
     }
   }
   return types;

@@ -23,11 +23,12 @@ export interface MemoryBusClient {
   ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
 }
 
-const maxBatchRecords = 500;
+const defaultMaxBatchRecords = 500;
 /** As large as a Kafka broker takes one by default, less the frame around it. */
 const maxRecordBytes = 1_000_000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
+const encoder = new TextEncoder();
 
 interface Stored {
   readonly record: ConsumerRecord;
@@ -124,7 +125,8 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   function store({ topic, key, value, headers = {} }: ProducerRecord): void {
-    const bytes = sizeOf(key, value, headers);
+    const stored = typeof value === "string" ? encoder.encode(value) : value;
+    const bytes = sizeOf(key, stored, headers);
     if (bytes > maxRecordBytes) throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "the message is too large");
     const partitions = topics.get(topic) ?? [];
     const partition = partitions[hash(key) % partitions.length];
@@ -133,7 +135,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
       throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs: 1000 });
     }
     const offset = String(partition.firstOffset + partition.kept.length);
-    partition.kept.push({ record: { topic, partition: partition.index, offset, key, value, headers }, bytes });
+    partition.kept.push({ record: { topic, partition: partition.index, offset, key, value: stored, headers }, bytes });
     partition.bytes += bytes;
     announceChange();
   }
@@ -151,7 +153,11 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   /** The next records of a partition that no other member delivers from. */
-  function take({ positions, busy }: Group, partitions: readonly Partition[]): Batch | undefined {
+  function take(
+    { positions, busy }: Group,
+    partitions: readonly Partition[],
+    maxBatchRecords: number,
+  ): Batch | undefined {
     for (const partition of partitions) {
       const from = (positions.get(partition) ?? 0) - partition.firstOffset;
       if (busy.has(partition) || from >= partition.kept.length) continue;
@@ -163,6 +169,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
 
   async function run(subscription: Subscription): Promise<void> {
     const { groupId, alsoCreate = [], deliver, onReady, onLag, signal } = subscription;
+    const { maxBatchRecords = defaultMaxBatchRecords } = subscription;
     if (signal.aborted) return;
     create(alsoCreate);
     const { group, partitions } = join(subscription);
@@ -170,7 +177,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     onReady(true);
     let pauseMs = minPauseMs;
     while (!signal.aborted) {
-      const batch = take(group, partitions);
+      const batch = take(group, partitions, maxBatchRecords);
       if (batch === undefined) {
         await nextChange();
         // As with Kafka, whoever sent has its answer before anybody has the record; and what one turn sends comes as one batch.
@@ -194,7 +201,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
           topic,
           partition: partition.index,
           offset,
-          error: error instanceof Error ? error.name : typeof error,
+          error: { code: error instanceof Error ? error.name : typeof error },
         });
         await pause(pauseMs, signal);
         pauseMs = Math.min(2 * pauseMs, maxPauseMs);

@@ -1,7 +1,7 @@
 // Records that nobody can read, put where people can look at them (CONTRACT §5).
 import type { ConsumerRecord, Log, Producer } from "../adapters.ts";
 import { toConnectError } from "../error-json.ts";
-import { reasonOf } from "../errors.ts";
+import { traceIdOf } from "../trace.ts";
 
 export interface DeadLetters {
   /** Resolves when the record is stored on the dead-letter topic, or, with a line in the log, when it could not be. Never rejects. */
@@ -36,7 +36,8 @@ export function createDeadLetters(producer: Producer, topic: string, log: Log): 
           topic: record.topic,
           partition,
           offset,
-          reason: reasonOf(error),
+          trace_id: traceIdOf(headers.traceparent),
+          error,
         });
       }
     },

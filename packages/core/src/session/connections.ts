@@ -1,7 +1,7 @@
 // The connections' lives: opened, authenticated, answered, swept, closed. What clients send and receive is gateway.ts's.
 
 import type { ConnectError } from "@connectrpc/connect";
-import type { Log, Socket } from "../adapters.ts";
+import type { EncodedFrame, Log, Socket } from "../adapters.ts";
 import { Connection } from "../connection.ts";
 import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
@@ -11,7 +11,7 @@ import type { Hub } from "../hub.ts";
 import type { Identity, VerifyToken } from "../identity/token.ts";
 import type { WebSocketLimits } from "../options.ts";
 import { newTrace } from "../trace.ts";
-import { createTurn } from "../turn.ts";
+import { createTurn, type Turn } from "../turn.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 import type { UserEvents } from "./user-events.ts";
 
@@ -41,8 +41,10 @@ export interface Connections {
    * @returns the texts that came meanwhile, to be handled now
    */
   authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
-  /** Queues bytes; they leave with all else that this turn has for the connection. */
-  send(connection: Connection, frame: Uint8Array): void;
+  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. */
+  send(connection: Connection, frame: EncodedFrame): void;
+  /** What this turn has gathered. */
+  readonly turn: Pick<Turn, "full" | "ended">;
   /** @param messageId of the frame that is answered; "" on a push */
   answer(connection: Connection, data: ServerFrameData, messageId: string): void;
   /** Answers a bad frame; too many of them close the socket. */
@@ -54,6 +56,9 @@ export interface Connections {
   startSweep(signal: AbortSignal): void;
 }
 
+/** Of these the peer may never learn by itself. */
+const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER, CloseCode.HEARTBEAT_LOST]);
+
 export function createConnections(options: ConnectionsOptions): Connections {
   const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
   /** Upgraded, not authenticated yet. */
@@ -62,12 +67,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
     count(counters.framesOut, serverFrameType(data));
-    send(connection, encodeServerFrame(data, messageId, now()));
-  };
-
-  const send = (connection: Connection, frame: Uint8Array): void => {
-    counters.bytesOut += frame.length;
-    turn.send(connection, frame);
+    turn.send(connection, encodeServerFrame(data, messageId, now()));
   };
 
   /** Opened for good, now that it is known whose it is. */
@@ -100,10 +100,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   const close = (connection: Connection, code: CloseCode, reason: string): void => {
     const identity = connection.close(code, reason);
-    if (code === CloseCode.SLOW_CONSUMER || code === CloseCode.HEARTBEAT_LOST) {
-      // The peer may never read why.
-      log("warn", "connection closed", { close_code: code, connection_id: connection.id, user_id: identity?.userId });
-    }
+    // By reason, so that where one repeats the other is still written.
+    log(mayNeverBeRead.has(code) ? "warn" : "debug", `connection closed: ${reason}`, {
+      close_code: code,
+      connection_id: connection.id,
+      user_id: identity?.userId,
+      device_id: identity?.deviceId,
+    });
     leave(connection, identity, reason);
   };
 
@@ -144,13 +147,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
     get bufferedBytes() {
       return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
     },
-    send,
+    turn,
+    send: turn.send,
     answer,
     close,
 
     open(socket, identity) {
       counters.connectionsOpened += 1;
-      const connection = new Connection(crypto.randomUUID(), socket, limits, now());
+      const connection = new Connection(crypto.randomUUID(), socket, limits, counters, now());
       if (identity === undefined) {
         waiting.add(connection);
       } else {
@@ -197,7 +201,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       if (connection.countBadFrame(now())) {
         close(connection, CloseCode.PROTOCOL_ERROR, "too many bad frames");
       } else {
-        answer(connection, errorFrame(error, newTrace().traceId), messageId);
+        const { traceId } = newTrace();
+        const fields = { connection_id: connection.id, user_id: connection.identity?.userId, trace_id: traceId, error };
+        log("debug", "frame refused", fields);
+        answer(connection, errorFrame(error, traceId), messageId);
       }
     },
 

@@ -1,14 +1,15 @@
 // What time alone does, as a table: the limits of CONTRACT §4 to the millisecond.
 import { describe, expect, test } from "vitest";
 import { Connection } from "../connection.ts";
+import { createCounters } from "../counters.ts";
 import { CloseCode } from "../errors.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 
 const limits = { heartbeatIntervalMs: 25_000, heartbeatTimeoutMs: 10_000, authTimeoutMs: 10_000 };
-const silent = { bufferedBytes: 0, write() {}, ping() {}, close() {} };
+const silent = { bufferedBytes: 0, write: () => 0, ping() {}, close() {} };
 
 function connected(expiresAtMs: number): Connection {
-  const connection = new Connection("c", silent, { sendBufferBytes: 1 }, 0);
+  const connection = new Connection("c", silent, { sendBufferBytes: 1 }, createCounters(), 0);
   connection.authenticated({ userId: "u", deviceId: "d", sessionId: "", expiresAtMs });
   return connection;
 }
@@ -58,7 +59,7 @@ test.each([
   [15_000, "auth-timeout"],
   [1_000_000, "auth-timeout"],
 ])("one that waits since 5,000 for its first token, at %s: %s", (nowMs, verdict) => {
-  const connection = new Connection("c", silent, { sendBufferBytes: 1 }, 5000);
+  const connection = new Connection("c", silent, { sendBufferBytes: 1 }, createCounters(), 5000);
   expect(sweepVerdict(connection, limits, nowMs)).toBe(verdict);
   connection.verifying();
   connection.lastInputMs = nowMs;

@@ -4,7 +4,6 @@ import { Code } from "@connectrpc/connect";
 import { UserEventSchema } from "@im-gateway/proto";
 import type { Log, Producer, ProducerRecord } from "../adapters.ts";
 import { toConnectError } from "../error-json.ts";
-import { reasonOf } from "../errors.ts";
 import { encodeRecord } from "../record/codec.ts";
 
 export interface ConnectionEvent {
@@ -17,7 +16,7 @@ export interface ConnectionEvent {
 }
 
 export interface UserEventsOptions {
-  readonly producer: Producer;
+  readonly send: Producer["send"];
   readonly topic: string;
   readonly gatewayId: string;
   readonly epoch: () => number;
@@ -35,7 +34,7 @@ export interface UserEvents {
 const retryMs = 1000;
 
 export function createUserEvents(options: UserEventsOptions): UserEvents {
-  const { producer, topic, gatewayId, epoch, log, now } = options;
+  const { topic, gatewayId, epoch, log, now } = options;
   const pending = new Set<Promise<void>>();
   let seq = 0;
   let closing: AbortSignal | undefined;
@@ -43,18 +42,18 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
   const send = async (record: ProducerRecord, fields: Readonly<Record<string, unknown>>): Promise<void> => {
     for (let attempt = 1; closing?.aborted !== true; attempt++) {
       try {
-        return await producer.send(record);
+        return await options.send(record);
       } catch (thrown) {
         const error = toConnectError(thrown);
         if (error.code === Code.InvalidArgument) {
-          log("error", "user event refused for good", { ...fields, reason: reasonOf(error) });
+          log("error", "user event refused for good", { ...fields, error });
           return;
         }
         // The first failure of an event is worth a line, its repetitions are not.
         log(attempt === 1 ? "warn" : "debug", "user event not published, trying again", {
           ...fields,
           attempt,
-          reason: reasonOf(error),
+          error,
         });
         await new Promise((resolve) => setTimeout(resolve, retryMs));
       }

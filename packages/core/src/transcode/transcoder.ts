@@ -21,8 +21,8 @@ export interface TranscoderOptions<Caller> {
   readonly prepare?: (method: DescMethodUnary, request: Message, caller: Caller) => void;
   /** Told of every answer, for metrics. */
   readonly onAnswer?: (answer: Answered) => void;
-  /** Told of every failed call, for the log. */
-  readonly onError?: (error: ConnectError, route: Route, trace: Trace) => void;
+  /** Told of every failed call, for the log; `caller` where it was known by then. */
+  readonly onError?: (error: ConnectError, route: Route, trace: Trace, caller: Caller | undefined) => void;
 }
 
 export interface Answered {
@@ -79,6 +79,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
   const answer = async (request: RawRequest): Promise<{ response: Response; route?: Route }> => {
     const trace = traceOf(request.headers.get("traceparent"));
     let route: Route | undefined;
+    let caller: Caller | undefined;
     try {
       const [path = "", ...query] = request.path.split("?");
       refuseDotSegments(path);
@@ -87,12 +88,13 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
         return { response: unmatched(request, match, trace) };
       }
       route = match.route;
-      const response = await call(route, match.segments, query.join("?"), request, trace);
+      caller = await options.authorize?.(route.method, request.headers);
+      const response = await call(route, match.segments, query.join("?"), request, trace, caller);
       return { route, response: request.method === "HEAD" ? new Response(null, response) : response };
     } catch (thrown) {
       const error = toConnectError(thrown);
       if (route !== undefined) {
-        options.onError?.(error, route, trace);
+        options.onError?.(error, route, trace, caller);
       }
       const response = errorResponse(error, trace.traceId);
       return route === undefined ? { response } : { response, route };
@@ -105,9 +107,9 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     query: string,
     request: RawRequest,
     trace: Trace,
+    caller: Caller | undefined,
   ): Promise<Response> => {
     const { method } = route;
-    const caller = await options.authorize?.(method, request.headers);
     checkAccept(request.headers.get("accept"));
     const message = bindRequest(route, segments, query, readBody(request));
     if (options.prepare !== undefined && caller !== undefined) {
