@@ -3,12 +3,12 @@ import { createRouterTransport } from "@connectrpc/connect";
 import { createGateway, type Gateway } from "@im-gateway/core";
 import { createMemoryBus, createMemoryRegistry } from "@im-gateway/core/memory";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type GatewayServer, serveGateway } from "./server.ts";
+import { serveGateway } from "./server.ts";
 
 const log = (): void => undefined;
 const counted: string[] = [];
 let gateway: Gateway;
-let listening: GatewayServer;
+let listening: Awaited<ReturnType<typeof serveGateway>>;
 
 beforeAll(async () => {
   const { producer, consumer } = createMemoryBus().connect();
