@@ -37,8 +37,14 @@ export function slowClientScenarios(): void {
       clearInterval(dripping);
       expect(afterMs).toBeGreaterThan(strict.readTimeoutMs / 2);
       expect(afterMs).toBeLessThan(strict.readTimeoutMs + slackMs);
-      if (bytes.length > 0) {
-        expectRefusal(parseAnswer(bytes), { status: 408, code: "deadline_exceeded", reason: "REQUEST_TIMEOUT" });
+      if (bytes.length === 0) {
+        return;
+      }
+      const answer = parseAnswer(bytes);
+      expect(answer.status).toBe(408);
+      // A runtime that counts the time itself may have no words of ours.
+      if (answer.text !== "") {
+        expectRefusal(answer, { status: 408, code: "deadline_exceeded", reason: "REQUEST_TIMEOUT" });
       }
     });
 
