@@ -138,6 +138,7 @@ export function openSocket(url: string, protocols: readonly string[] = []): Chat
     const find = (): Frame | undefined => frames.find((frame) => frame.type === type && fits(frame));
     await waitFor(() => find() !== undefined || webSocket.readyState === WebSocket.CLOSED, {
       timeoutMs: deadlineMs,
+      intervalMs: 5,
       what: `a ${type} frame; came: ${JSON.stringify(frames.slice(-5))}`,
     });
     const frame = find();

@@ -2,6 +2,7 @@
 import { waitFor } from "@im-gateway/tools/process";
 import { describe, expect, test } from "vitest";
 import { connect, direct, register, rest } from "../client.ts";
+import { scrape } from "../scrape.ts";
 import type { World } from "../world.ts";
 
 /** CONTRACT §8. */
@@ -105,14 +106,4 @@ export function metricScenarios(world: () => World): void {
       }
     });
   });
-}
-
-async function scrape(url: string): Promise<{ readonly text: string; readonly values: ReadonlyMap<string, number> }> {
-  const text = await (await fetch(url)).text();
-  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
-  const values = lines.map((line): [string, number] => {
-    const space = line.lastIndexOf(" ");
-    return [line.slice(0, space), Number(line.slice(space + 1))];
-  });
-  return { text, values: new Map(values) };
 }

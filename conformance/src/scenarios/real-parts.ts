@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { waitFor } from "@im-gateway/tools/process";
 import { type Consumer, Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { asRecord, asRecords, connect, direct, login, password, register, rest } from "../client.ts";
+import { asRecord, asRecords, connect, direct, password, register, rest } from "../client.ts";
 import { contentMark } from "../output.ts";
 import { launch } from "../worlds/program.ts";
 import type { RealWorld } from "../worlds/real.ts";
@@ -25,7 +25,6 @@ export function realPartScenarios(world: () => RealWorld): void {
 
   describe("other programs", () => {
     const seen: Seen[] = [];
-    const buried: { readonly headers: Readonly<Record<string, string>>; readonly value: Buffer | null }[] = [];
     let consumer: Consumer | undefined;
     const kafka = (): Kafka => new Kafka({ brokers: [...world().kafka.brokers], logLevel: logLevel.NOTHING });
 
@@ -33,7 +32,7 @@ export function realPartScenarios(world: () => RealWorld): void {
       consumer = kafka().consumer({ groupId: randomUUID() });
       await consumer.connect();
       await consumer.subscribe({
-        topics: ["upstream", "user-events", "downstream-gateway-b", "dead-letter"],
+        topics: ["upstream", "user-events", "downstream-gateway-b"],
         fromBeginning: true,
       });
       await consumer.run({
@@ -42,12 +41,7 @@ export function realPartScenarios(world: () => RealWorld): void {
           const headers = Object.fromEntries(
             Object.entries(message.headers ?? {}).map(([name, value]) => [name, String(value)]),
           );
-          if (topic === "dead-letter") {
-            buried.push({ headers, value: message.value });
-          } else if (text.startsWith("{") && text.endsWith("}")) {
-            const value = asRecord(JSON.parse(text));
-            seen.push({ topic, key: message.key?.toString() ?? "", headers, value });
-          }
+          seen.push({ topic, key: message.key?.toString() ?? "", headers, value: asRecord(JSON.parse(text)) });
         },
       });
     });
@@ -140,73 +134,6 @@ export function realPartScenarios(world: () => RealWorld): void {
         members.map(({ userId }) => userId).sort(),
       );
       await Promise.all([sender, ...sockets].map((socket) => socket.close()));
-    });
-
-    test("the seed's downstream record, written by another program, reaches the user's sockets; poison harms nobody", async () => {
-      const user = await register(b(), "target");
-      const sockets = [await connect(b(), user), await connect(b(), await login(b(), user.username))];
-      const producer = kafka().producer();
-      await producer.connect();
-      const seed = {
-        trace_id: "trace-123",
-        target_user_id: user.userId,
-        message_id: "msg123",
-        conversation_id: "conv123",
-        sender_id: "user123",
-        message_type: 1,
-        content: `Hello World!${contentMark}`,
-        seq_id: 1001,
-        timestamp: 1634567890,
-        headers: {},
-      };
-      const poison = [
-        null,
-        "",
-        `not JSON ${contentMark}`,
-        `{"content":"${contentMark}`,
-        JSON.stringify({ ...seed, type: contentMark }),
-        "[]",
-        "{}",
-        '{"target_user_id":7,"type":"fly"}',
-        JSON.stringify({ ...seed, seq_id: "many" }),
-        JSON.stringify({ ...seed, type: "message-read", data: { seq_id: [] } }),
-        Buffer.from([0xff, 0xfe, 0x00]),
-      ];
-      await producer.send({
-        topic: "downstream-gateway-b",
-        messages: poison.map((value) => ({ key: "conv123", value, headers: { "x-test": "poison" } })),
-      });
-      await producer.send({
-        topic: "downstream-gateway-b",
-        messages: [{ key: "conv123", value: JSON.stringify(seed) }],
-      });
-      await producer.disconnect();
-      for (const socket of sockets) {
-        const { data } = await socket.next("new-message");
-        expect(data).toEqual({
-          message_id: "msg123",
-          conversation_id: "conv123",
-          sender_id: "user123",
-          message_type: 1,
-          content: "Hello World!",
-          seq_id: 1001,
-          timestamp: 1634567890000,
-          client_msg_id: "",
-        });
-        expect(socket.frames.map(({ type }) => type)).toEqual(["connected", "new-message"]);
-        await socket.close();
-      }
-      await waitFor(() => buried.length === poison.length, { timeoutMs: 15_000, what: "the dead letters" });
-      for (const [index, { headers, value }] of buried.entries()) {
-        expect(value).toEqual(Buffer.from(poison[index] ?? ""));
-        expect(headers).toEqual({
-          "x-test": "poison",
-          "source-topic": "downstream-gateway-b",
-          "source-partition": "0",
-          "source-offset": expect.stringMatching(/^\d+$/),
-          reason: expect.stringMatching(/^[A-Z_]+: ./),
-        });
-      }
     });
 
     test("a flood of poison is a few lines in the log, which count all of it", async () => {

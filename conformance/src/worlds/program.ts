@@ -18,6 +18,9 @@ export interface Program extends WorldPart {
   start(): Promise<void>;
   stop(): Promise<void>;
   kill(): Promise<void>;
+  /** It keeps its sockets and answers nothing, until `thaw`. */
+  freeze(): void;
+  thaw(): void;
 }
 
 /**
@@ -58,6 +61,8 @@ export function createProgram(
     start: begin,
     stop,
     kill,
+    freeze: () => part?.freeze(),
+    thaw: () => part?.thaw(),
     async restart(how) {
       await (how === "stop" ? stop() : kill());
       await begin();

@@ -29,6 +29,7 @@ import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
+import { type Unreadable, unreadableResponse } from "./unreadable.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
 /** The answer to a WebSocket upgrade. */
@@ -54,7 +55,9 @@ export interface Gateway {
   readonly bufferedBytes: number;
   /** REST, `/health` and `/ready`. `rawPath`: path and query as they came, where `request.url` is normalised. */
   fetch(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
-  /** @param request path and query, and the headers, of a WebSocket upgrade */
+  /** The answer to a request that can not be given to `fetch`. */
+  refuse(why: Unreadable): Response;
+  /** @param request path and query, and the headers, of a WebSocket upgrade; the caller has found that the path is the configured one */
   upgrade(request: { readonly path: string; readonly headers: Headers }): Promise<Upgrade>;
   /** Takes over a socket whose upgrade was accepted; the caller passes on what happens to it. */
   open(socket: Socket, upgrade: Upgrade & { readonly accepted: true }): SocketEvents;
@@ -312,6 +315,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return connections.bufferedBytes;
     },
     fetch: async (request, env = {}) => http.fetch(request, env),
+    refuse: (why) => unreadableResponse(why, options.observer),
     unready,
 
     async upgrade({ path, headers }) {
@@ -325,7 +329,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         const error = toConnectError(thrown);
         const trace = traceOf(headers.get("traceparent"));
         logFailure(log, error, "upgrade", trace);
-        return { accepted: false, response: errorResponse(error, trace.traceId) };
+        const response = errorResponse(error, trace.traceId);
+        options.observer?.answered("GET", path.split("?")[0] ?? "", response.status, 0);
+        return { accepted: false, response };
       }
     },
 

@@ -45,7 +45,7 @@ test("/ready is 503 with its reasons", async () => {
 test.each([
   ["GET", "/", 404, "NO_ROUTE"],
   ["GET", "/api/v1/nowhere", 404, "NO_ROUTE"],
-  ["POST", "/health", 404, "NO_ROUTE"],
+  ["POST", "/health", 405, "METHOD_NOT_ALLOWED"],
   ["DELETE", "/api/v1/users/u", 405, "METHOD_NOT_ALLOWED"],
 ])("%s %s is %s", async (method, path, status, reason) => {
   const response = await fetch(path, { method });

@@ -1,11 +1,11 @@
 // The Hono app: health, readiness, and every REST route of the contract behind one mount.
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import type { Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
 import { failure } from "./errors.ts";
 import { traceOf } from "./trace.ts";
-import { errorResponse, type Transcoder } from "./transcode/transcoder.ts";
+import { errorResponse, methodLabel, otherMethod, type Transcoder } from "./transcode/transcoder.ts";
 
 export interface HttpOptions {
   readonly gatewayId: string;
@@ -27,14 +27,21 @@ export interface HttpBindings {
 
 export function createHttp(options: HttpOptions): Hono<HttpBindings> {
   const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, observer } = options;
-  const app = new Hono<HttpBindings>();
+  const app = new Hono<HttpBindings>({
+    // Not the normalised one: `/x/../health` is no path of ours.
+    getPath: (request, given) => (given?.env?.rawPath ?? pathOf(request.url)).split("?")[0] ?? "",
+  });
 
   // The transcoder tells of its own routes.
-  app.on("GET", ["/health", "/ready"], async (c, next) => {
-    const startedMs = performance.now();
-    await next();
-    observer?.answered("GET", c.req.path, c.res.status, (performance.now() - startedMs) / 1000);
-  });
+  const own = ["/health", "/ready"] as const;
+  for (const path of own) {
+    app.use(path, async (c, next) => {
+      const startedMs = performance.now();
+      await next();
+      const method = methodLabel(c.req.raw.method);
+      observer?.answered(method, path, c.res.status, (performance.now() - startedMs) / 1000);
+    });
+  }
 
   app.get("/health", (c) => c.json({ status: "ok", gateway_id: gatewayId, instance, version }));
 
@@ -42,6 +49,10 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     const reasons = unready();
     return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
   });
+
+  app.on(["ALL"], [...own], ({ req: { raw } }) =>
+    otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))),
+  );
 
   app.all("*", async (c) => {
     const request = c.req.raw;
@@ -54,11 +65,13 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
         signal: request.signal,
       });
     } catch (thrown) {
-      // Too large: it was refused before a route was looked for.
-      observer?.answered(request.method, "none", 413, 0);
-      // The rest of the body is not read, so nothing can follow on this connection.
-      const headers = { connection: "close" };
-      return errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId, headers);
+      // The body is too large, or broke off: then nobody gets this answer. The rest is not read, so nothing can follow on this connection.
+      const { traceId } = traceOf(request.headers.get("traceparent"));
+      const response = errorResponse(toConnectError(thrown), traceId, { connection: "close" });
+      if (thrown instanceof ConnectError) {
+        observer?.answered(methodLabel(request.method), "none", response.status, 0);
+      }
+      return response;
     }
   });
 

@@ -82,7 +82,7 @@ export function createAccounts(store: Store, now: () => number): Accounts {
 
     requireAll(userIds, field) {
       const violations = userIds
-        .map((userId, index) => ({ userId, field: `${field}.${index}`, description: "there is no such user" }))
+        .map((userId, index) => ({ userId, field: `${field}[${index}]`, description: "there is no such user" }))
         .filter(({ userId }) => byId.get(userId) === undefined);
       if (violations.length > 0) {
         throw userNotFound(violations);

@@ -82,11 +82,13 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
   const failed = new AbortController();
   const over = AbortSignal.any([stop, failed.signal]);
   const running = logic.run(consuming.signal).catch((error: unknown) => failed.abort(error));
+  // From now on, so that it says what it waits for also while the registry is away.
+  const ready = whenReady(unready, over, log);
   try {
     const { address, port } = advertisedAddress(grpc.address, config.advertiseAddr);
     registration = await registry.register({ id, name: "im-logic", address, port, metadata: { instance } }, over);
     void registration.lost.then(() => failed.abort(new Error(`another process holds the key of ${id}`)));
-    if (await whenReady(unready, over, log)) {
+    if (await ready) {
       log("info", "listening", { grpc_addr: formatAddress(grpc.address), http_addr: formatAddress(health.address) });
       await aborted(over);
     }

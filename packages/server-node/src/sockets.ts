@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { EncodedFrame, Gateway, Log, Socket } from "@im-gateway/core";
 import { type RawData, type WebSocket, WebSocketServer } from "ws";
+import { answerRaw } from "./raw-answer.ts";
 
 export interface SocketsOptions {
   readonly server: Server;
@@ -38,6 +39,8 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
     handleProtocols: (_offered: Set<string>, request: IncomingMessage) => protocols.get(request) ?? false,
   };
   const webSockets = new WebSocketServer(options);
+  // Else ws answers in its own words.
+  webSockets.on("wsClientError", (_error, tcp) => void answerRaw(tcp, gateway.refuse("bad-handshake")));
 
   server.on("upgrade", (request, tcp, head) => {
     // A peer may reset the connection at any time, also while its token is verified.
@@ -53,12 +56,12 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
     const url = request.url ?? "/";
     const headers = headersOf(request);
     if (url.split("?")[0] !== path) {
-      await refuse(tcp, await gateway.fetch(new Request(`http://localhost${path}`, { headers }), { rawPath: url }));
+      await answerRaw(tcp, await gateway.fetch(new Request(`http://localhost${path}`, { headers }), { rawPath: url }));
       return;
     }
     const decision = await gateway.upgrade({ path: url, headers });
     if (!decision.accepted) {
-      await refuse(tcp, decision.response);
+      await answerRaw(tcp, decision.response);
       return;
     }
     if (decision.protocol !== undefined) {
@@ -112,8 +115,7 @@ function createSocket(webSocket: WebSocket, tcp: Duplex, closing: Closing): Sock
         return 0;
       }
       const prepared = frames.map(prepare);
-      const [only] = prepared;
-      tcp.write(prepared.length === 1 && only !== undefined ? only : Buffer.concat(prepared));
+      tcp.write(Buffer.concat(prepared));
       return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {
@@ -165,17 +167,4 @@ function headersOf(request: IncomingMessage): Headers {
     headers.append(request.rawHeaders[i] ?? "", request.rawHeaders[i + 1] ?? "");
   }
   return headers;
-}
-
-/** Writes an HTTP answer on a connection that asked for an upgrade, and ends it. */
-async function refuse(tcp: Duplex, response: Response): Promise<void> {
-  const body = Buffer.from(await response.arrayBuffer());
-  const lines = [`HTTP/1.1 ${response.status} ${response.statusText}`];
-  for (const [name, value] of response.headers) {
-    lines.push(`${name}: ${value}`);
-  }
-  lines.push(`content-length: ${body.length}`, "connection: close", "", "");
-  // Nobody reads this connection any more: what the peer still sends would keep it open for ever.
-  tcp.resume();
-  tcp.end(Buffer.concat([Buffer.from(lines.join("\r\n")), body]), () => tcp.destroy());
 }

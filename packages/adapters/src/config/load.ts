@@ -35,10 +35,21 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
     return { name: path, text };
   } catch (error) {
-    const reason =
-      error instanceof TypeError ? "it is not UTF-8" : error instanceof Error ? error.message : String(error);
-    throw new ConfigError([{ source: `--config ${path}`, key: "", message: `the file cannot be read: ${reason}` }]);
+    const message = `the file cannot be read: ${whyUnreadable(error)}`;
+    throw new ConfigError([{ source: `--config ${path}`, key: "", message }]);
   }
+}
+
+function whyUnreadable(error: unknown): string {
+  if (error instanceof TypeError) return "it is not UTF-8";
+  const { code = "", message = String(error) } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "there is none",
+    ENOTDIR: "there is none",
+    EISDIR: "it is a folder",
+    EACCES: "this user may not",
+  };
+  return reasons[code] ?? message;
 }
 
 /** A key with the value that the program uses, and where it comes from. */

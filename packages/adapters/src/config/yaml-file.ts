@@ -59,10 +59,10 @@ export function readYaml(keys: readonly ConfigKey[], file: ConfigFile): Reading 
   }
 
   function textOf(node: unknown): RawValue | undefined {
-    if (isScalar(node) && !isEmpty(node)) return typeof node.value === "string" ? node.value : (node.source ?? "");
-    if (!isSeq(node)) return undefined;
-    const items = node.items.map((item) => textOf(resolved(item)));
-    return items.every((item) => typeof item === "string") ? items : undefined;
+    if (!isSeq(node)) return scalarText(node);
+    // Not deeper: a list of lists is none of ours, and one of aliases may have no end.
+    const items = node.items.map((item) => scalarText(resolved(item)));
+    return items.every((item) => item !== undefined) ? items : undefined;
   }
 
   // A key that is there twice still leaves the rest readable; other mistakes of the syntax do not.
@@ -84,6 +84,11 @@ function offsetOf(node: unknown): number | undefined {
 
 function isNode(node: unknown): node is Node {
   return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node);
+}
+
+function scalarText(node: unknown): string | undefined {
+  if (!isScalar(node) || isEmpty(node)) return undefined;
+  return typeof node.value === "string" ? node.value : (node.source ?? "");
 }
 
 /** Nothing behind the colon, or YAML's null. */

@@ -30,11 +30,15 @@ const neverSent = /^(No connection established|Name resolution failed|Failed to 
 // … and INTERNAL for a stream that was cut without a status: by a proxy that drains (NO_ERROR) or with the connection.
 const cut = /^Received RST_STREAM with code (0 |2 triggered by internal client error)/;
 
+/** What the peer did not mean for a client, or what grpc-js says in the peer's place: the text may hold anything. */
+const faults: ReadonlySet<Code> = new Set([Code.Internal, Code.Unknown, Code.DataLoss, Code.Unimplemented]);
+const answerTooLarge = /^Received message larger than max/;
+
 /**
  * Codes keep their number. A status with `grpc-status-details-bin` is the peer's own and is passed on with its
  * details. Without them an Unavailable, a Canceled (the caller's own cancel never comes here) and a cut stream all
  * mean a lost peer: `unreachable`; and the deadline may pass at the peer, or in grpc-js, a moment before it passes
- * here.
+ * here. One that tells of a fault has its text in the cause only, with the reason LOGIC_ERROR.
  */
 export function callFailure({ code, details, metadata }: StatusObject): CallFailure {
   const sent = statusDetails(metadata.get("grpc-status-details-bin")[0]);
@@ -43,6 +47,11 @@ export function callFailure({ code, details, metadata }: StatusObject): CallFail
     const lost = code === statusCode.UNAVAILABLE || code === statusCode.CANCELLED || !reached || cut.test(details);
     if (lost) return { error: unreachable(new Error(details)), reached };
     if (code === statusCode.DEADLINE_EXCEEDED) return { error: deadlineExceeded(new Error(details)), reached };
+    const own = answerTooLarge.test(details) ? Code.Internal : toCode(code);
+    if (faults.has(own)) {
+      const cause = new Error(details);
+      return { error: failure(own, "LOGIC_ERROR", "the service failed", { cause }), reached };
+    }
   }
   const message = sent?.message ?? decodeReserved(details);
   const error = new ConnectError(message, toCode(code), appendMetadata(new Headers(), metadata));

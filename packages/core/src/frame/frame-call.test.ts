@@ -24,6 +24,11 @@ test("a call without a request has an empty one, and no deadline of its own", ()
   expect(frameCall(dataOf("call", { method: "x" }))).toMatchObject({ request: {}, timeoutMs: undefined });
 });
 
+test.each([0, -1])("a call with a timeout of %s ms is refused", (timeout_ms) => {
+  const call = dataOf("call", { method: "x", timeout_ms });
+  expect(() => frameCall(call)).toThrow(expect.objectContaining({ code: Code.InvalidArgument }));
+});
+
 test("ids of a call keep every digit", () => {
   const text =
     '{"type":"call","data":{"method":"x","request":{"user_id":12345678901234567890,"n":[9007199254740993]}}}';

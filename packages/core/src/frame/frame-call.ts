@@ -2,7 +2,7 @@
 import { getOption, type JsonObject } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { type ClientFrame, ClientFrameSchema, options } from "@im-gateway/proto";
-import { failure } from "../errors.ts";
+import { failure, invalidFields } from "../errors.ts";
 import type { JsonTree } from "../json/text.ts";
 import { writeMessage } from "../json/write.ts";
 import type { ServerFrameData } from "./codec.ts";
@@ -15,10 +15,13 @@ export interface FrameCall {
   readonly toAnswer: (response: JsonObject) => ServerFrameData;
 }
 
-/** @throws ConnectError unimplemented when nothing is behind the frame */
+/** @throws ConnectError unimplemented when nothing is behind the frame, invalid_argument when a call leaves no time */
 export function frameCall(data: ClientFrame["data"]): FrameCall {
   if (data.case === "call") {
     const { method, request = {}, timeoutMs } = data.value;
+    if (timeoutMs !== undefined && timeoutMs < 1) {
+      throw invalidFields({ field: "timeout_ms", description: "must be at least 1" });
+    }
     return { method, request, timeoutMs, toAnswer: (response) => ({ case: "reply", value: { response } }) };
   }
   const field = ClientFrameSchema.fields.find(({ localName }) => localName === data.case);

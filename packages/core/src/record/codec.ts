@@ -15,6 +15,9 @@ import { writeMessage } from "../json/write.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+/** What Kafka takes by default; a topic that takes more must not make one record a burden for every client. */
+const maxRecordBytes = 1024 * 1024;
+
 /**
  * Unknown fields are ignored, so that either side can be newer.
  * @throws ConnectError invalid_argument on anything that is not a record of this type
@@ -41,6 +44,9 @@ export function encodeUpstreamRecord(record: UpstreamRecord): string {
 function parseValue(value: Uint8Array | null): JsonTree {
   if (value === null) {
     throw failure(Code.InvalidArgument, "EMPTY_RECORD", "the record has no value");
+  }
+  if (value.length > maxRecordBytes) {
+    throw failure(Code.InvalidArgument, "RECORD_TOO_LARGE", `the record is larger than ${maxRecordBytes} bytes`);
   }
   let text: string;
   try {

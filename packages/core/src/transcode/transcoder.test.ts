@@ -180,6 +180,7 @@ describe("statuses", () => {
     ["outside the prefix", "GET", "/users/me", {}, 404, "NO_ROUTE"],
     ["another method", "POST", "users/me", {}, 405, "METHOD_NOT_ALLOWED"],
     ["another type asked for", "GET", "users/me", { accept: "text/html" }, 406, "NOT_ACCEPTABLE"],
+    ["JSON excluded by q=0", "GET", "users/me", { accept: "text/html, application/json;q=0" }, 406, "NOT_ACCEPTABLE"],
     ["another type sent", "POST", "auth/login", { "content-type": "text/plain" }, 415, "UNSUPPORTED_MEDIA_TYPE"],
     [
       "another charset",

@@ -68,7 +68,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const startedMs = performance.now();
     const { response, route } = await answer(request);
     options.onAnswer?.({
-      httpMethod: httpMethods.has(request.method) ? request.method : "OTHER",
+      httpMethod: methodLabel(request.method),
       route,
       status: response.status,
       seconds: (performance.now() - startedMs) / 1000,
@@ -144,6 +144,11 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
   };
 }
 
+/** A method as metrics name it: one of those that HTTP knows, else "OTHER". */
+export function methodLabel(method: string): string {
+  return httpMethods.has(method) ? method : "OTHER";
+}
+
 /** The answer of CONTRACT §3 to a failed request. */
 export function errorResponse(error: ConnectError, traceId: string, headers: Record<string, string> = {}): Response {
   const retryAfterMs = retryAfterMsOf(error);
@@ -161,8 +166,10 @@ export function errorResponse(error: ConnectError, traceId: string, headers: Rec
 const statusByReason: Readonly<Record<string, number>> = {
   METHOD_NOT_ALLOWED: 405,
   NOT_ACCEPTABLE: 406,
+  REQUEST_TIMEOUT: 408,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  HEADERS_TOO_LARGE: 431,
 };
 
 function statusOf(error: ConnectError): number {
@@ -173,9 +180,13 @@ function unmatched(request: RawRequest, match: Exclude<Match<Route>, { kind: "fo
   if (match.kind === "none") {
     return errorResponse(failure(Code.NotFound, "NO_ROUTE", "no such path"), trace.traceId);
   }
-  const methods = match.methods.includes("GET") ? [...match.methods, "HEAD"] : match.methods;
-  const allow = [...methods, "OPTIONS"].join(", ");
-  if (request.method === "OPTIONS") {
+  return otherMethod(request.method, match.methods, trace);
+}
+
+/** The answer of a path that has other methods than this one. @param methods those that it has, HEAD and OPTIONS aside */
+export function otherMethod(method: string, methods: readonly string[], trace: Trace): Response {
+  const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
+  if (method === "OPTIONS") {
     return new Response(null, { status: 204, headers: { allow } });
   }
   const error = failure(Code.Unimplemented, "METHOD_NOT_ALLOWED", `this path answers ${allow}`);
@@ -189,9 +200,17 @@ function refuseDotSegments(path: string): void {
 }
 
 function checkAccept(accept: string | null): void {
-  if (accept !== null && !accept.split(",").some((range) => JSON_ACCEPT.test((range.split(";")[0] ?? "").trim()))) {
+  if (accept !== null && !accept.split(",").some(acceptsJson)) {
     throw failure(Code.InvalidArgument, "NOT_ACCEPTABLE", "the answer is application/json, which Accept excludes");
   }
+}
+
+/** RFC 9110 §12.4.2: with `q=0` a range is what is not acceptable. */
+function acceptsJson(range: string): boolean {
+  const [type = "", ...parameters] = range.split(";");
+  return (
+    JSON_ACCEPT.test(type.trim()) && !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/i.test(parameter))
+  );
 }
 
 function readBody(request: RawRequest): JsonTree | undefined {
@@ -200,8 +219,10 @@ function readBody(request: RawRequest): JsonTree | undefined {
   }
   const [type = "", ...parameters] = (request.headers.get("content-type") ?? "application/json").split(";");
   const charset = parameters.map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/i.exec(parameter)?.[1]).find(Boolean);
-  if (!JSON_TYPE.test(type.trim()) || !/^utf-?8$/i.test(charset ?? "utf-8")) {
-    throw failure(Code.InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json in UTF-8");
+  const packed = !/^(?:identity)?$/i.test(request.headers.get("content-encoding") ?? "");
+  if (!JSON_TYPE.test(type.trim()) || !/^utf-?8$/i.test(charset ?? "utf-8") || packed) {
+    const message = "the body must be application/json in UTF-8, not compressed";
+    throw failure(Code.InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message);
   }
   let text: string;
   try {

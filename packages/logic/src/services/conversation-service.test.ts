@@ -107,7 +107,7 @@ describe("creating", () => {
     expect(await failureOf(im.conversation.createConversation(request))).toEqual({
       code: Code.NotFound,
       reason: "USER_NOT_FOUND",
-      fields: ["member_ids.1", "member_ids.3"],
+      fields: ["member_ids[1]", "member_ids[3]"],
     });
     const stranger = { callerId: "nobody", type: ConversationType.DIRECT, memberIds: [bob] };
     const failed = await failureOf(im.conversation.createConversation(stranger));

@@ -51,7 +51,7 @@ describe("creating", () => {
     expect(await failureOf(im.group.createGroup({ callerId: owner, name: "x", memberIds: ["nobody"] }))).toEqual({
       code: Code.NotFound,
       reason: "USER_NOT_FOUND",
-      fields: ["member_ids.0"],
+      fields: ["member_ids[0]"],
     });
   });
 
@@ -129,7 +129,7 @@ describe("members", () => {
       [stranger]: Role.MEMBER,
     });
     const nobody = im.group.createMembers({ callerId: owner, groupId, userIds: [member, "nobody"] });
-    expect(await failureOf(nobody)).toEqual({ code: Code.NotFound, reason: "USER_NOT_FOUND", fields: ["user_ids.1"] });
+    expect(await failureOf(nobody)).toEqual({ code: Code.NotFound, reason: "USER_NOT_FOUND", fields: ["user_ids[1]"] });
     expect(await failureOf(im.group.createMembers({ callerId: owner, groupId }))).toMatchObject({
       fields: ["user_ids"],
     });

@@ -1,0 +1,33 @@
+// A gateway of its own with short limits and an issuer, so that nothing has to be waited for long.
+
+import { asRecord } from "../../client.ts";
+import type { GatewayAddress } from "../../world.ts";
+import { launch } from "../../worlds/program.ts";
+
+export const strict = { issuer: "conformance", readTimeoutMs: 1000, authTimeoutMs: 500 } as const;
+
+export interface StrictGateway extends GatewayAddress {
+  stop(): Promise<void>;
+}
+
+export async function startStrictGateway(): Promise<StrictGateway> {
+  const program = launch("the strict gateway", "im-gateway", [
+    "server.http_addr=127.0.0.1:0",
+    `server.read_timeout=${strict.readTimeoutMs}ms`,
+    `websocket.auth_timeout=${strict.authTimeoutMs}ms`,
+    `jwt.issuer=${strict.issuer}`,
+  ]);
+  const line = await program.waitForLine(/"message":"listening"/, 30_000);
+  const { http_addr, metrics_addr } = asRecord(JSON.parse(line));
+  return {
+    http: `http://${http_addr}`,
+    ws: `ws://${http_addr}/ws`,
+    metrics: `http://${metrics_addr}/metrics`,
+    async stop() {
+      const { code } = await program.stop();
+      if (code !== 0) {
+        throw new Error(`the strict gateway ended with ${code}:\n${program.output.join("\n")}`);
+      }
+    },
+  };
+}

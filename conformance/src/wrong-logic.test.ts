@@ -1,0 +1,3 @@
+import { wrongLogicScenarios } from "./scenarios/bad-input/wrong-logic.ts";
+
+wrongLogicScenarios();
