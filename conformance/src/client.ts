@@ -139,7 +139,7 @@ export function openSocket(url: string, protocols: readonly string[] = []): Chat
     await waitFor(() => find() !== undefined || webSocket.readyState === WebSocket.CLOSED, {
       timeoutMs: deadlineMs,
       intervalMs: 5,
-      what: `a ${type} frame; came: ${JSON.stringify(frames.slice(-5))}`,
+      what: () => `a ${type} frame; came: ${JSON.stringify(frames.slice(-5))}`,
     });
     const frame = find();
     if (frame === undefined) {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 export interface WaitOptions {
   readonly timeoutMs: number;
   /** What is waited for, as the error says it: "not within 5000 ms: the topic to exist". */
-  readonly what: string;
+  readonly what: string | (() => string);
   /** Default 25. */
   readonly intervalMs?: number;
 }
@@ -30,7 +30,9 @@ export async function waitFor<T>(
     if (outcome.value) return outcome.value as Exclude<T, false | null | undefined | 0 | "">;
     if (performance.now() >= deadline) {
       const detail = lastError instanceof Error ? `; last error: ${lastError.message}` : "";
-      throw new Error(`not within ${timeoutMs} ms: ${what}${detail}`, { cause: lastError });
+      throw new Error(`not within ${timeoutMs} ms: ${typeof what === "string" ? what : what()}${detail}`, {
+        cause: lastError,
+      });
     }
     await sleep(Math.min(intervalMs, Math.max(deadline - performance.now(), 0)));
   }

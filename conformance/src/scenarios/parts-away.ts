@@ -71,8 +71,11 @@ export function partsAwayScenarios(world: () => RealWorld): void {
         body: { code: "unavailable" },
       });
       expect((await rest(c, "GET", "/users/me", { token: alice.accessToken })).status).toBe(503);
-      await program.waitForLine(/"level":"warn".*etcd does not answer/, 15_000);
-      expect((await fetch(new URL("/ready", world().logicMetrics))).status).toBe(503);
+      await program.waitForLine(/"level":"warn".*"message":"waiting".*"registry: /, 15_000);
+      await waitFor(async () => (await fetch(new URL("/ready", world().logicMetrics))).status === 503, {
+        timeoutMs: 15_000,
+        what: "im-logic to answer that it is not ready",
+      });
       const waiting = (line: string): boolean =>
         /"message":"waiting".*"reasons":\["kafka: [^"]*","etcd: not registered"\]/.test(line);
       await waitFor(() => logic.output.some(waiting), { timeoutMs: 15_000, what: "im-logic to say what it waits for" });

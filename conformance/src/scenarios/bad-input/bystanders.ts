@@ -18,6 +18,10 @@ export function startBystanders(world: () => World): { addTest(): void } {
   let talk: Talk | undefined;
   let before: Standing | undefined;
   beforeAll(async () => {
+    await waitFor(async () => (await readiness(world())).every((status) => status === 200), {
+      timeoutMs: 30_000,
+      what: "all gateways to be ready, whatever was away before",
+    });
     before = await standing(world());
     talk = await startTalk(world());
   });
@@ -52,7 +56,12 @@ interface Standing {
   readonly errors: readonly string[];
 }
 
-async function standing({ gateways }: World): Promise<Standing> {
+function readiness({ gateways }: World): Promise<readonly number[]> {
+  return Promise.all(gateways.map(async ({ http }) => (await fetch(`${http}/ready`)).status));
+}
+
+async function standing(world: World): Promise<Standing> {
+  const { gateways } = world;
   return {
     sockets: await Promise.all(
       gateways.map(async ({ metrics }) => (await scrape(metrics)).values.get("im_gateway_websocket_connections")),
@@ -60,7 +69,7 @@ async function standing({ gateways }: World): Promise<Standing> {
     instances: await Promise.all(
       gateways.map(async ({ http }) => asRecord(await (await fetch(`${http}/health`)).json()).instance),
     ),
-    ready: await Promise.all(gateways.map(async ({ http }) => (await fetch(`${http}/ready`)).status)),
+    ready: await readiness(world),
     errors: recordedLines().flatMap(({ line }) => (line.startsWith('{"level":"error"') ? [line] : [])),
   };
 }

@@ -85,9 +85,10 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
   });
   const scraped = await opened("metrics.addr", scraping);
   try {
+    const ready = whenReady(gateway.unready, stop, log);
     await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
     const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
-    if (await whenReady(gateway.unready, stop, log)) {
+    if (await ready) {
       log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
         process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));

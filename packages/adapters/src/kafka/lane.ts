@@ -80,6 +80,8 @@ export function createLane({ newClient, topic, partition, onRefused, now, log }:
     while (waiting.length > 0) {
       // What one turn of the event loop brings leaves together: a request costs as much as twenty records.
       await setImmediate();
+      // Meanwhile all of it may have been refused.
+      if (waiting.length === 0) break;
       if (connection !== undefined) {
         await sendBatch(connection, takeBatch());
         continue;
