@@ -1,6 +1,9 @@
 // What the scenarios run against. Each world brings its own parts and stops them.
+import type { GatewayCommand } from "./worlds/program.ts";
 
 export interface World {
+  /** What runs its gateways. */
+  readonly command: GatewayCommand;
   /** Two gateways to connect to; where there is only one process, the same one twice. */
   readonly gateways: readonly [GatewayAddress, GatewayAddress];
   /** Every part that can be taken down. */

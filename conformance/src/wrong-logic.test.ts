@@ -1,3 +1,6 @@
 import { wrongLogicScenarios } from "./scenarios/bad-input/wrong-logic.ts";
+import { gatewayCommands } from "./worlds/program.ts";
 
-wrongLogicScenarios();
+for (const command of gatewayCommands) {
+  wrongLogicScenarios(command);
+}

@@ -54,7 +54,7 @@ export function partsAwayScenarios(world: () => RealWorld): void {
         ws: `ws://${address}/ws`,
         metrics: `http://${metrics}/metrics`,
       };
-      const program = launch("gateway-c", "im-gateway", [
+      const program = launch("gateway-c", world().command, [
         ...world().settings,
         "gateway_id=gateway-c",
         "grpc.logic.service_name=im-logic",

@@ -16,6 +16,7 @@ export async function startEmbeddedWorld(command: GatewayCommand): Promise<World
   await gateway.start();
   const one = { http: `http://${address}`, ws: `ws://${address}/ws`, metrics: `http://${metrics}/metrics` };
   return {
+    command,
     gateways: [one, one],
     parts: [gateway],
     async stop() {

@@ -11,8 +11,6 @@ import { createProgram, freeAddress, type GatewayCommand, type Program } from ".
 export const realParts: readonly string[] = ["kafka", "etcd", "im-logic", "gateway-a", "gateway-b"];
 
 export interface RealWorld extends World {
-  /** What runs its gateways. */
-  readonly command: GatewayCommand;
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;

@@ -7,7 +7,7 @@ import { badTokenScenarios } from "./tokens.ts";
 
 export function badInputScenarios(world: () => World): void {
   badHttpScenarios(world);
-  slowClientScenarios();
+  slowClientScenarios(world);
   badTokenScenarios(world);
   badFrameScenarios(world);
 }

@@ -2,7 +2,7 @@
 
 import { asRecord } from "../../client.ts";
 import type { GatewayAddress } from "../../world.ts";
-import { launch } from "../../worlds/program.ts";
+import { type GatewayCommand, launch } from "../../worlds/program.ts";
 
 export const strict = { issuer: "conformance", readTimeoutMs: 1000, authTimeoutMs: 500 } as const;
 
@@ -10,8 +10,8 @@ export interface StrictGateway extends GatewayAddress {
   stop(): Promise<void>;
 }
 
-export async function startStrictGateway(): Promise<StrictGateway> {
-  const program = launch("the strict gateway", "im-gateway", [
+export async function startStrictGateway(command: GatewayCommand): Promise<StrictGateway> {
+  const program = launch("the strict gateway", command, [
     "server.http_addr=127.0.0.1:0",
     `server.read_timeout=${strict.readTimeoutMs}ms`,
     `websocket.auth_timeout=${strict.authTimeoutMs}ms`,

@@ -178,7 +178,7 @@ export function badTokenScenarios(world: () => World): void {
   describe("a gateway with an issuer and little patience", () => {
     let strictGateway: StrictGateway;
     beforeAll(async () => {
-      strictGateway = await startStrictGateway();
+      strictGateway = await startStrictGateway(world().command);
     });
     afterAll(() => strictGateway.stop());
     const user: User = { userId: "u", username: "", accessToken: "", refreshToken: "" };

@@ -9,7 +9,7 @@ import { exchange } from "../../exchange.ts";
 import { inSeconds, jwt } from "../../jwt.ts";
 import { changes, scrape } from "../../scrape.ts";
 import type { GatewayAddress } from "../../world.ts";
-import { freeAddress, launch } from "../../worlds/program.ts";
+import { freeAddress, type GatewayCommand, launch } from "../../worlds/program.ts";
 import { expectErrorFrame, expectRefusal, type Refusal } from "./refusal.ts";
 
 const timeoutMs = 1000;
@@ -78,13 +78,13 @@ const impostors: Readonly<Record<string, Impostor>> = {
   },
 };
 
-export function wrongLogicScenarios(): void {
-  describe.each(Object.entries(impostors))("%s in im-logic's place", (_name, impostor) => {
+export function wrongLogicScenarios(command: GatewayCommand): void {
+  describe.each(Object.entries(impostors))(`${command}, %s in im-logic's place`, (_name, impostor) => {
     const { serve, looksRight = false, status, ...refusal } = impostor;
     let gateway: GatewayAddress & { stop(): Promise<void> };
 
     beforeAll(async () => {
-      gateway = await startGateway(serve());
+      gateway = await startGateway(command, serve());
     });
     afterAll(() => gateway.stop());
 
@@ -121,7 +121,10 @@ export function wrongLogicScenarios(): void {
 }
 
 /** Everything else is in its process. `stop` ends both. */
-async function startGateway(impostor: Server): Promise<GatewayAddress & { stop(): Promise<void> }> {
+async function startGateway(
+  command: GatewayCommand,
+  impostor: Server,
+): Promise<GatewayAddress & { stop(): Promise<void> }> {
   const sockets = new Set<Socket>();
   impostor.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -131,7 +134,7 @@ async function startGateway(impostor: Server): Promise<GatewayAddress & { stop()
   await new Promise<void>((resolve) => impostor.listen(0, "127.0.0.1", resolve));
   const { port } = impostor.address() as AddressInfo;
   const [http, metrics] = [await freeAddress(), await freeAddress()];
-  const program = launch("a misled gateway", "im-gateway", [
+  const program = launch("a misled gateway", command, [
     `server.http_addr=${http}`,
     `metrics.addr=${metrics}`,
     `grpc.logic.direct_addr=127.0.0.1:${port}`,
