@@ -6,7 +6,8 @@ import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { recordedLines } from "./output.ts";
 import { expectCleanPrettyLines, sayHostileThings } from "./scenarios/logs.ts";
-import { freeAddress, gatewayCommands, launch, run, stdoutOf } from "./worlds/program.ts";
+import { gatewayCommands } from "./world.ts";
+import { freeAddress, launch, run, stdoutOf } from "./worlds/program.ts";
 
 let folder = "";
 beforeAll(() => {

@@ -6,7 +6,8 @@ import { WebSocket } from "ws";
 import { connect, direct, openSocket, refusedUpgrade, register, type User } from "./client.ts";
 import { closeFrame, connectRaw, frame, handshake, type RawConnection, request } from "./raw-connection.ts";
 import type { GatewayAddress } from "./world.ts";
-import { freeAddress, gatewayCommands, launch } from "./worlds/program.ts";
+import { gatewayCommands } from "./world.ts";
+import { freeAddress, launch } from "./worlds/program.ts";
 
 const [text, binary, continuation] = [0x81, 0x82, 0x80];
 const [textBegins, compressed, reserved] = [0x01, 0xc1, 0x83];

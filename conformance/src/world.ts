@@ -1,5 +1,8 @@
 // What the scenarios run against. Each world brings its own parts and stops them.
-import type { GatewayCommand } from "./worlds/program.ts";
+
+/** The launchers of the gateway, one a runtime. */
+export type GatewayCommand = "im-gateway" | "im-gateway-bun";
+export const gatewayCommands: readonly GatewayCommand[] = ["im-gateway", "im-gateway-bun"];
 
 export interface World {
   /** What runs its gateways. */

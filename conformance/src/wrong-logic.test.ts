@@ -1,5 +1,5 @@
 import { wrongLogicScenarios } from "./scenarios/bad-input/wrong-logic.ts";
-import { gatewayCommands } from "./worlds/program.ts";
+import { gatewayCommands } from "./world.ts";
 
 for (const command of gatewayCommands) {
   wrongLogicScenarios(command);

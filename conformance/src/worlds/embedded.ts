@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { World } from "../world.ts";
-import { createProgram, freeAddress, type GatewayCommand } from "./program.ts";
+import type { GatewayCommand, World } from "../world.ts";
+import { createProgram, freeAddress } from "./program.ts";
 
 export const embeddedParts: readonly string[] = ["gateway"];
 

@@ -4,10 +4,6 @@ import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
 import { recordLine } from "../output.ts";
 import type { WorldPart } from "../world.ts";
 
-/** The launchers of the gateway, one a runtime. */
-export type GatewayCommand = "im-gateway" | "im-gateway-bun";
-export const gatewayCommands: readonly GatewayCommand[] = ["im-gateway", "im-gateway-bun"];
-
 const repository: string = join(import.meta.dirname, "../../..");
 /** Plain names that a developer may have set, and that a test must not see. */
 const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined };

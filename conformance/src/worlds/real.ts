@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { type Etcd, startEtcd } from "@im-gateway/tools/etcd";
 import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
-import type { World, WorldPart } from "../world.ts";
-import { createProgram, freeAddress, type GatewayCommand, type Program } from "./program.ts";
+import type { GatewayCommand, World, WorldPart } from "../world.ts";
+import { createProgram, freeAddress, type Program } from "./program.ts";
 
 export const realParts: readonly string[] = ["kafka", "etcd", "im-logic", "gateway-a", "gateway-b"];
 

@@ -1,8 +1,8 @@
 // A gateway of its own with short limits and an issuer, so that nothing has to be waited for long.
 
 import { asRecord } from "../../client.ts";
-import type { GatewayAddress } from "../../world.ts";
-import { type GatewayCommand, launch } from "../../worlds/program.ts";
+import type { GatewayAddress, GatewayCommand } from "../../world.ts";
+import { launch } from "../../worlds/program.ts";
 
 export const strict = { issuer: "conformance", readTimeoutMs: 1000, authTimeoutMs: 500 } as const;
 

@@ -8,8 +8,8 @@ import { asRecord, connect, openSocket } from "../../client.ts";
 import { exchange } from "../../exchange.ts";
 import { inSeconds, jwt } from "../../jwt.ts";
 import { changes, scrape } from "../../scrape.ts";
-import type { GatewayAddress } from "../../world.ts";
-import { freeAddress, type GatewayCommand, launch } from "../../worlds/program.ts";
+import type { GatewayAddress, GatewayCommand } from "../../world.ts";
+import { freeAddress, launch } from "../../worlds/program.ts";
 import { expectErrorFrame, expectRefusal, type Refusal } from "./refusal.ts";
 
 const timeoutMs = 1000;
