@@ -63,8 +63,18 @@ const envelopes: Readonly<Record<string, BadFrame>> = {
   "type null": { text: frame(null, {}), ...invalid("type") },
   "type as a number": { text: frame(7, {}), ...invalid("type") },
   "message_id as an object": { text: '{"type":"ping","message_id":{}}', ...invalid("message_id"), echo: "" },
-  "data as an array": { text: frame("mark-read", []), ...invalid("") },
-  "data as a text": { text: frame("mark-read", contentMark), ...invalid("") },
+  "timestamp as a text": {
+    text: '{"type":"ping","message_id":"m","timestamp":"now"}',
+    ...invalid("timestamp"),
+    echo: "m",
+  },
+  "timestamp past 2^53": {
+    text: '{"type":"ping","message_id":"m","timestamp":12345678901234567890}',
+    ...invalid("timestamp"),
+    echo: "m",
+  },
+  "data as an array": { text: frame("mark-read", []), ...invalid("data") },
+  "data as a text": { text: frame("mark-read", contentMark), ...invalid("data") },
 };
 
 /** What a frame that calls a method can get wrong besides. */

@@ -49,6 +49,10 @@ export function decodeClientFrame(text: string): DecodedFrame {
     if (type === undefined) {
       throw failure(Code.InvalidArgument, "UNKNOWN_FRAME_TYPE", `unknown frame type: ${shown(typeName)}`);
     }
+    checkTimestamp(envelope.timestamp);
+    if (envelope.data !== undefined && envelope.data !== null && !isJsonObject(envelope.data)) {
+      throw invalidFields({ field: "data", description: "must be an object" });
+    }
     const sendMessage = typeName === "send-message" ? readSendMessage(envelope.data) : undefined;
     if (sendMessage !== undefined) {
       const sent = { case: "sendMessage", value: sendMessage } as const;
@@ -176,6 +180,13 @@ function envelopeText(envelope: { [key: string]: JsonTree }, ...names: readonly 
     return String(value);
   }
   throw invalidFields({ field: name, description: "must be a string" });
+}
+
+/** Nobody reads it, so a clock in fractions of a millisecond does no harm; what is no time at all is a mistake of the client's. */
+function checkTimestamp(timestamp: JsonTree | undefined): void {
+  if (timestamp !== undefined && timestamp !== null && typeof timestamp !== "number") {
+    throw invalidFields({ field: "timestamp", description: "must be Unix milliseconds" });
+  }
 }
 
 /** A client's own word in our answer, bounded. */
