@@ -21,7 +21,7 @@ import {
 const usage = `make bench ARGS="…": CPU time a unit of work of a gateway, against a plain server on the same libraries
   --runs N        pairs of runs a scenario (default 3)
   --only NAME     one scenario: ${scenarios.map(({ name }) => name).join(", ")}
-  --gateway NAME  ${gateways.join(" or ")} (default im-gateway)
+  --gateway NAME  ${gateways.join(" or ")} (default both)
   --json FILE     write the results and all samples there as well
   --profile       one more run of both a scenario, and the functions that cost most; on Node only
 `;
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
     options: {
       runs: { type: "string", default: "3" },
       only: { type: "string" },
-      gateway: { type: "string", default: "im-gateway" },
+      gateway: { type: "string" },
       json: { type: "string" },
       profile: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -39,9 +39,9 @@ async function main(): Promise<void> {
   });
   const runs = Number(values.runs);
   const chosen = scenarios.filter(({ name }) => values.only === undefined || name === values.only);
-  const gateway = gateways.find((name) => name === values.gateway);
-  const profiled = values.profile ? chosen : [];
-  const unusable = gateway === undefined || (values.profile && gateway === "im-gateway-bun");
+  const compared = gateways.filter((name) => values.gateway === undefined || name === values.gateway);
+  const profiled = values.profile && compared.includes("im-gateway") ? chosen : [];
+  const unusable = compared.length === 0 || (values.profile && profiled.length === 0);
   if (values.help || unusable || chosen.length === 0 || !Number.isInteger(runs) || runs < 1) {
     process.stderr.write(usage);
     process.exitCode = values.help ? 0 : 2;
@@ -51,21 +51,23 @@ async function main(): Promise<void> {
 
   const { results, profiles } = await withKafka(async (options) => {
     const measured: Result[] = [];
-    for (const scenario of chosen) measured.push(summarize(scenario, await compare(gateway, scenario, runs, options)));
+    for (const scenario of chosen) {
+      for (const gateway of compared) {
+        measured.push(summarize(scenario, gateway, await compare(gateway, scenario, runs, options)));
+      }
+    }
     const described: string[] = [];
     for (const scenario of profiled) {
-      for (const server of [gateway, "control"] as const) described.push(await profileOf(server, scenario, options));
+      for (const server of ["im-gateway", "control"] as const)
+        described.push(await profileOf(server, scenario, options));
     }
     return { results: measured, profiles: described };
   });
-  console.log(formatTable(gateway, results));
+  console.log(formatTable(results));
   for (const profile of profiles) console.log(`\n${profile}`);
   if (values.json !== undefined) {
     const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version };
-    writeFileSync(
-      values.json,
-      `${JSON.stringify({ date: new Date().toISOString(), machine, gateway, results }, null, 2)}\n`,
-    );
+    writeFileSync(values.json, `${JSON.stringify({ date: new Date().toISOString(), machine, results }, null, 2)}\n`);
   }
 }
 

@@ -20,9 +20,9 @@ test("ratios are those of pairs, and the median decides about the goal", () => {
   if (scenario === undefined) throw new Error("no scenario");
   const pair = (gateway: number, control: number): Pair => ({ gateway: sample(gateway), control: sample(control) });
   // The machine was half as fast in the second pair, which a ratio does not see.
-  const result = summarize(scenario, [pair(6, 10), pair(12, 20), pair(5, 10)]);
+  const result = summarize(scenario, "a gateway", [pair(6, 10), pair(12, 20), pair(5, 10)]);
   expect(result.ratio).toEqual({ median: 0.6, min: 0.5, max: 0.6 });
   expect(result.met).toBe(true);
-  expect(summarize(scenario, [pair(8, 10)]).met).toBe(false);
-  expect(formatTable("a gateway", [result])).toMatch(/a gateway[\s\S]* 0\.60 \(0\.50–0\.60\) +≤ 0\.7 +met/);
+  expect(summarize(scenario, "a gateway", [pair(8, 10)]).met).toBe(false);
+  expect(formatTable([result])).toMatch(/a gateway[\s\S]* 0\.60 \(0\.50–0\.60\) +≤ 0\.7 +met/);
 });

@@ -16,6 +16,8 @@ export interface Pair {
 
 export interface Result {
   readonly scenario: string;
+  /** The gateway's launcher. */
+  readonly gateway: string;
   readonly title: string;
   readonly unit: string;
   readonly units: number;
@@ -31,10 +33,15 @@ export interface Result {
 }
 
 /** @param pairs at least one */
-export function summarize({ name, title, unit, units, goal }: Scenario, pairs: readonly Pair[]): Result {
+export function summarize(
+  { name, title, unit, units, goal }: Scenario,
+  gatewayName: string,
+  pairs: readonly Pair[],
+): Result {
   const ratio = spread(pairs.map(({ gateway, control }) => gateway.cpuUs / control.cpuUs));
   return {
     scenario: name,
+    gateway: gatewayName,
     title,
     unit,
     units,
@@ -55,12 +62,12 @@ export function spread(values: readonly number[]): Spread {
   return { median: (at(Math.floor(middle)) + at(Math.ceil(middle))) / 2, min: at(0), max: at(sorted.length - 1) };
 }
 
-/** @param gateway as the column is headed */
-export function formatTable(gateway: string, results: readonly Result[]): string {
+export function formatTable(results: readonly Result[]): string {
   const rows = [
-    ["CPU µs of the server, median (min–max)", gateway, "ws + kafkajs", "ratio", "goal", ""],
-    ...results.map(({ title, unit, gatewayCpuUs, controlCpuUs, ratio, goal, met }) => [
+    ["CPU µs of the server, median (min–max)", "", "gateway", "ws + kafkajs", "ratio", "goal", ""],
+    ...results.map(({ title, gateway, unit, gatewayCpuUs, controlCpuUs, ratio, goal, met }) => [
       `${title}: per ${unit}`,
+      gateway,
       formatSpread(gatewayCpuUs, 1),
       formatSpread(controlCpuUs, 1),
       formatSpread(ratio, 2),
