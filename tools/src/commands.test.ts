@@ -61,7 +61,7 @@ function programs(fakes: Readonly<Record<string, string>>): string {
 const runtimes = {
   node: {
     brought: `node_modules/node-${process.platform}-${process.arch}/bin/node`,
-    version: '"$1" = -p',
+    prefix: "v",
     tooOld: "22.21.9",
     lowest: "22.22.0",
     needed: "Node 22.22",
@@ -69,7 +69,7 @@ const runtimes = {
   },
   bun: {
     brought: `node_modules/@oven/bun-${process.platform}-${process.arch.replace("arm64", "aarch64")}/bin/bun`,
-    version: '"$1" = --version',
+    prefix: "",
     tooOld: "1.3.99",
     lowest: "1.4.0",
     needed: "Bun 1.4",
@@ -82,7 +82,7 @@ describe.each([
   { name: "im-gateway-bun", main: "packages/server-bun/dist/main.js", runtime: "bun" },
   { name: "im-logic", main: "packages/logic/dist/main.js", runtime: "node" },
 ] as const)("bin/$name", ({ name, main, runtime }) => {
-  const { brought, version, tooOld, lowest, needed, option } = runtimes[runtime];
+  const { brought, prefix, tooOld, lowest, needed, option } = runtimes[runtime];
   const echo = `console.log(JSON.stringify([process.argv.slice(2), process.execArgv])); setInterval(() => {}, 1000);`;
   const bring = (): void => {
     mkdirSync(dirname(join(root, brought)), { recursive: true });
@@ -113,7 +113,8 @@ describe.each([
 
   it("prefers the repository's runtime, and refuses one that is too old", async () => {
     write(main, echo);
-    const fake = (found: string): string => `if [ ${version} ]; then echo ${found}; else echo "ran $*"; fi`;
+    const fake = (found: string): string =>
+      `if [ "$1" = --version ]; then echo ${prefix}${found}; else echo "ran $*"; fi`;
     const PATH = programs({ [runtime]: fake(tooOld) });
     const refused = await run(`bin/${name}`, [], { PATH });
     expect(refused.code).toBe(1);

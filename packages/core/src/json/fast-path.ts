@@ -65,82 +65,92 @@ export function readDownstreamRecord(tree: JsonTree): DownstreamRecord | undefin
   };
   for (const key of Object.keys(tree)) {
     const value = tree[key];
-    switch (key) {
-      case "trace_id":
-        if (typeof value !== "string") return undefined;
-        record.traceId = value;
-        break;
-      case "target_user_id":
-        if (typeof value !== "string") return undefined;
-        record.targetUserId = value;
-        break;
-      case "message_id":
-        if (typeof value !== "string") return undefined;
-        record.messageId = value;
-        break;
-      case "conversation_id":
-        if (typeof value !== "string") return undefined;
-        record.conversationId = value;
-        break;
-      case "sender_id":
-        if (typeof value !== "string") return undefined;
-        record.senderId = value;
-        break;
-      case "message_type":
-        if (!isMessageType(value)) return undefined;
-        record.messageType = value;
-        break;
-      case "content":
-        if (typeof value !== "string") return undefined;
-        record.content = value;
-        break;
-      case "client_msg_id":
-        if (typeof value !== "string") return undefined;
-        record.clientMsgId = value;
-        break;
-      case "seq_id":
-        if (!isInteger(value)) return undefined;
-        record.seqId = BigInt(value);
-        break;
-      case "timestamp":
-        if (!isInteger(value)) return undefined;
-        record.timestamp = BigInt(value);
-        break;
-      case "target_user_ids":
-        if (!isStrings(value)) return undefined;
-        record.targetUserIds = value;
-        break;
-      case "target_connection_ids":
-        if (!isStrings(value)) return undefined;
-        record.targetConnectionIds = value;
-        break;
-      case "exclude_connection_ids":
-        if (!isStrings(value)) return undefined;
-        record.excludeConnectionIds = value;
-        break;
-      case "headers":
-        if (!isJsonObject(value) || Object.keys(value).length > 0) return undefined;
-        break;
-      case "type":
-        if (typeof value !== "string") return undefined;
-        record.type = value;
-        break;
-      case "broadcast":
-        if (typeof value !== "boolean") return undefined;
-        record.broadcast = value;
-        break;
-      case "user_id":
-      case "device_id":
-      case "sid":
-      case "jti":
-        // Of control records; whoever writes all fields leaves them empty.
-        if (value !== "") return undefined;
-        break;
-      default:
-        return undefined;
+    const taken =
+      typeof value === "string"
+        ? takeText(record, key, value)
+        : typeof value === "number"
+          ? takeNumber(record, key, value)
+          : takeOther(record, key, value);
+    if (!taken) {
+      return undefined;
     }
   }
   return record;
+}
+
+/** @returns whether the record has a text of this name */
+function takeText(record: DownstreamRecord, key: string, value: string): boolean {
+  switch (key) {
+    case "trace_id":
+      record.traceId = value;
+      return true;
+    case "target_user_id":
+      record.targetUserId = value;
+      return true;
+    case "message_id":
+      record.messageId = value;
+      return true;
+    case "conversation_id":
+      record.conversationId = value;
+      return true;
+    case "sender_id":
+      record.senderId = value;
+      return true;
+    case "content":
+      record.content = value;
+      return true;
+    case "client_msg_id":
+      record.clientMsgId = value;
+      return true;
+    case "type":
+      record.type = value;
+      return true;
+    case "user_id":
+    case "device_id":
+    case "sid":
+    case "jti":
+      // Of control records; whoever writes all fields leaves them empty.
+      return value === "";
+    default:
+      return false;
+  }
+}
+
+function takeNumber(record: DownstreamRecord, key: string, value: number): boolean {
+  switch (key) {
+    case "message_type":
+      if (isMessageType(value)) {
+        record.messageType = value;
+        return true;
+      }
+      return false;
+    case "seq_id":
+      if (Number.isSafeInteger(value)) {
+        record.seqId = BigInt(value);
+        return true;
+      }
+      return false;
+    case "timestamp":
+      if (Number.isSafeInteger(value)) {
+        record.timestamp = BigInt(value);
+        return true;
+      }
+      return false;
+    default:
+      return false;
+  }
+}
+
+function takeOther(record: DownstreamRecord, key: string, value: JsonTree | undefined): boolean {
+  switch (key) {
+    case "headers":
+      return isJsonObject(value) && Object.keys(value).length === 0;
+    case "broadcast":
+      record.broadcast = value === true;
+      return typeof value === "boolean";
+    default:
+      return isStrings(value) && takeTexts(record, key, value);
+  }
 }
 
 export function writeUpstreamRecord(record: UpstreamRecord): JsonObject | undefined {
@@ -187,8 +197,20 @@ export function writeMessageAck(ack: MessageInitShape<typeof MessageAckSchema>):
   return { client_msg_id: ack.clientMsgId ?? "", status: ack.status ?? "", trace_id: ack.traceId ?? "" };
 }
 
-function isInteger(value: JsonTree | undefined): value is number {
-  return Number.isSafeInteger(value);
+function takeTexts(record: DownstreamRecord, key: string, value: string[]): boolean {
+  switch (key) {
+    case "target_user_ids":
+      record.targetUserIds = value;
+      return true;
+    case "target_connection_ids":
+      record.targetConnectionIds = value;
+      return true;
+    case "exclude_connection_ids":
+      record.excludeConnectionIds = value;
+      return true;
+    default:
+      return false;
+  }
 }
 
 /** The enum is open: a number without a name is passed on. */
