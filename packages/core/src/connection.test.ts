@@ -57,12 +57,12 @@ describe("a socket's life", () => {
     connection.authenticated(renewed);
     expect(connection.identity).toBe(renewed);
     expect(connection.close(CloseCode.TOKEN_EXPIRED, "expired")).toBe(renewed);
-    expect([connection.state, connection.identity]).toEqual([{ t: "closed" }, undefined]);
+    expect([connection.state, connection.identity]).toEqual([{ t: "closed", code: 4003 }, undefined]);
     expect(connection.close(CloseCode.SERVICE_RESTART, "again")).toBeUndefined();
     expect(connection.closed()).toBeUndefined();
     connection.authenticated(identity);
     connection.verifying();
-    expect(connection.state).toEqual({ t: "closed" });
+    expect(connection.state).toEqual({ t: "closed", code: 4003 });
     expect(own.log).toEqual(["close 4003 expired"]);
   });
 
@@ -84,7 +84,7 @@ describe("a socket's life", () => {
     connection.queue(frame(1));
     connection.queue(frame(2));
     connection.close(CloseCode.SERVICE_RESTART, "restart");
-    expect(connection.queue(frame(3))).toBe(false);
+    expect(connection.queue(frame(3))).toBe(0);
     expect(connection.flush()).toBe(true);
     expect([own.writes, own.log]).toEqual([[[1, 2]], ["write", "close 1012 restart"]]);
   });
@@ -167,7 +167,7 @@ describe("the bound of what waits for a reader", () => {
     connection.queue(frame(1, 101));
     expect(connection.flush()).toBe(false);
     own.buffered = 0;
-    expect(connection.queue(frame(2, 100))).toBe(true);
+    expect(connection.queue(frame(2, 100))).toBe(1);
     expect(connection.flush()).toBe(true);
     expect(own.writes).toEqual([[2]]);
   });

@@ -9,7 +9,8 @@ export type ConnectionState =
   | { readonly t: "waiting"; readonly sinceMs: number; readonly held: string[] | undefined }
   /** Authenticated. `held` as above, while a token that came in band is being verified. */
   | { readonly t: "open"; readonly identity: Identity; readonly held: string[] | undefined }
-  | { readonly t: "closed" };
+  /** `code`: what this side closed with, if it did. */
+  | { readonly t: "closed"; readonly code: CloseCode | undefined };
 
 export interface ConnectionLimits {
   /** What may wait for a slow reader before the socket is closed 4008. */
@@ -105,13 +106,13 @@ export class Connection {
     return this.#outboxLength;
   }
 
-  /** @returns whether this was the first frame since the last flush: somebody has to call `flush` at the end of the turn */
-  queue(frame: EncodedFrame): boolean {
+  /** @returns how many frames wait for `flush` now, which somebody has to call at the end of the turn; 0 when it is closed and took nothing */
+  queue(frame: EncodedFrame): number {
     if (this.#state.t === "closed") {
-      return false;
+      return 0;
     }
     this.#outboxLength += frame.text.length;
-    return this.#outbox.push(frame) === 1;
+    return this.#outbox.push(frame);
   }
 
   /**
@@ -143,7 +144,7 @@ export class Connection {
     const { identity } = this;
     if (this.#state.t !== "closed") {
       this.flush();
-      this.#state = { t: "closed" };
+      this.#state = { t: "closed", code };
       this.#socket.close(code, reason);
     }
     return identity;
@@ -152,8 +153,11 @@ export class Connection {
   /** The socket is gone. @returns who it was, if it was open until now */
   closed(): Identity | undefined {
     const { identity } = this;
-    this.#state = { t: "closed" };
-    this.#outbox = [];
+    if (this.#state.t !== "closed") {
+      this.#state = { t: "closed", code: undefined };
+      this.#outbox = [];
+      this.#outboxLength = 0;
+    }
     return identity;
   }
 }

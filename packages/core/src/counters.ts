@@ -8,8 +8,8 @@ export type TopicRole = "upstream" | "downstream" | "user_events";
 
 export interface Counters {
   connectionsOpened: number;
-  /** By close code. */
-  readonly connectionsClosed: Map<number, number>;
+  /** By close code: this side's own, or one that RFC 6455 §7.4 and its registry name; "other" is what else a peer closed with. */
+  readonly connectionsClosed: Map<number | "other", number>;
   /** By frame type; "invalid" is what could not be read. */
   readonly framesIn: Map<string, number>;
   readonly framesOut: Map<string, number>;
@@ -46,6 +46,11 @@ export function createCounters(): Counters {
 
 export function count<K>(counts: Map<K, number>, key: K, by = 1): void {
   counts.set(key, (counts.get(key) ?? 0) + by);
+}
+
+/** @param own what this side closed with, if it did; a peer may close with any code, which must neither make a new count nor pass for one of ours */
+export function countClose(counters: Counters, own: number | undefined, code: number): void {
+  count(counters.connectionsClosed, own ?? (code >= 1000 && code <= 1015 ? code : "other"));
 }
 
 export function countFailure(counters: Counters, role: TopicRole, reason: string): void {

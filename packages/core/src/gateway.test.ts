@@ -157,6 +157,45 @@ describe("frames", () => {
       .toMatchObject({ type: "resync-required", message_id: "r", data: { conversation_ids: [] } });
   });
 
+  test("what comes after the close is read no more, however much it is", async () => {
+    const { open, gateway } = await start();
+    const socket = await open(await as("alice"));
+    for (let n = 0; n < 10_000; n++) {
+      socket.events.text("{", 1);
+      socket.events.binary();
+    }
+    expect(socket.closes).toEqual([1003]);
+    expect([gateway.counters.framesIn.get("invalid"), gateway.counters.bytesIn]).toEqual([1, 1]);
+  });
+
+  test("a peer's own codes are one count, and none of ours", async () => {
+    const { open, gateway } = await start();
+    for (const code of [1000, 1005, 3000, 3001, 4008, 4500, 4999]) {
+      (await open(await as("alice"))).events.closed(code, "");
+    }
+    const slow = await open(await as("alice"));
+    slow.events.binary();
+    slow.events.closed(1006, "");
+    expect([...gateway.counters.connectionsClosed]).toEqual([
+      [1000, 1],
+      [1005, 1],
+      ["other", 5],
+      [1003, 1],
+    ]);
+  });
+
+  test("an answer to who has gone is not counted as a frame that went out", async () => {
+    const { open, gateway } = await start();
+    const socket = await open(await as("alice"));
+    const before = gateway.counters.framesOut.get("reply") ?? 0;
+    socket.send("call", { method: "im.logic.v1.UserService/GetMe" });
+    socket.events.closed(1006, "");
+    const other = await open(await as("bob"));
+    other.send("call", { method: "im.logic.v1.UserService/GetMe" });
+    await expect.poll(() => typesOf(other)).toContain("reply");
+    expect(gateway.counters.framesOut.get("reply")).toBe(before + 1);
+  });
+
   test("ten bad frames are answered, the eleventh closes 4500; a binary one closes 1003", async () => {
     const { open } = await start();
     const [text, binary] = [await open(await as("alice")), await open(await as("alice"))];

@@ -6,7 +6,15 @@ import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
-import { type Counters, count, countDelivery, countedSend, countFailure, createCounters } from "./counters.ts";
+import {
+  type Counters,
+  count,
+  countClose,
+  countDelivery,
+  countedSend,
+  countFailure,
+  createCounters,
+} from "./counters.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -190,8 +198,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         let receivers = 0;
         for (const connection of hub.find(recipients)) {
           frame ??= encode(now());
-          connections.send(connection, frame);
-          receivers += 1;
+          receivers += connections.send(connection, frame) ? 1 : 0;
         }
         countDelivery(counters, type, receivers);
         if (connections.turn.full) {
@@ -344,15 +351,18 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
       return {
         text: (data, bytes) => {
-          counters.bytesIn += bytes;
-          receive(connection, data);
+          // What comes after the close is read by nobody, however much it is.
+          if (connection.state.t !== "closed") {
+            counters.bytesIn += bytes;
+            receive(connection, data);
+          }
         },
         binary: () => connections.close(connection, CloseCode.UNSUPPORTED_DATA, "text frames only"),
         activity: () => {
           connection.lastInputMs = now();
         },
         closed: (code, reason) => {
-          count(counters.connectionsClosed, code);
+          countClose(counters, connection.state.t === "closed" ? connection.state.code : undefined, code);
           connections.departed(connection, reason || `closed ${code}`);
         },
       };

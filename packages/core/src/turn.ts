@@ -3,8 +3,8 @@ import type { EncodedFrame } from "./adapters.ts";
 import type { Connection } from "./connection.ts";
 
 export interface Turn {
-  /** Queues a frame; it leaves with all others of this turn. */
-  send(connection: Connection, frame: EncodedFrame): void;
+  /** Queues a frame; it leaves with all others of this turn. @returns false when the connection is closed */
+  send(connection: Connection, frame: EncodedFrame): boolean;
   /** Who has more to send, awaits `ended` first: a turn is not to keep others waiting, nor to hand a socket more than it can take at once. */
   readonly full: boolean;
   /** Resolves when what was gathered has left. */
@@ -40,11 +40,16 @@ export function createTurn(
   };
   return {
     send(connection, frame) {
-      if (connection.queue(frame) && dirty.push(connection) === 1) {
+      const queued = connection.queue(frame);
+      if (queued === 0) {
+        return false;
+      }
+      if (queued === 1 && dirty.push(connection) === 1) {
         defer(flush);
       }
       frames += 1;
       full ||= frames >= maxTurnFrames || connection.queuedLength >= maxTurnLength;
+      return true;
     },
     get full() {
       return full;

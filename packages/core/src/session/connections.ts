@@ -41,8 +41,8 @@ export interface Connections {
    * @returns the texts that came meanwhile, to be handled now
    */
   authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
-  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. */
-  send(connection: Connection, frame: EncodedFrame): void;
+  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. @returns false when that is closed */
+  send(connection: Connection, frame: EncodedFrame): boolean;
   /** What this turn has gathered. */
   readonly turn: Pick<Turn, "full" | "ended">;
   /** @param messageId of the frame that is answered; "" on a push */
@@ -66,8 +66,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
 
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
-    count(counters.framesOut, serverFrameType(data));
-    turn.send(connection, encodeServerFrame(data, messageId, now()));
+    if (turn.send(connection, encodeServerFrame(data, messageId, now()))) {
+      count(counters.framesOut, serverFrameType(data));
+    }
   };
 
   /** Opened for good, now that it is known whose it is. */
@@ -99,6 +100,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 
   const close = (connection: Connection, code: CloseCode, reason: string): void => {
+    if (connection.state.t === "closed") {
+      return;
+    }
     const identity = connection.close(code, reason);
     // By reason, so that where one repeats the other is still written.
     log(mayNeverBeRead.has(code) ? "warn" : "debug", `connection closed: ${reason}`, {
