@@ -12,7 +12,7 @@ modules := node_modules/.installed
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
 .PHONY: help run test bench build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
-  check-machine-run check-machine-test check-machine-dev
+  check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -65,11 +65,14 @@ docker-build: ## Build the image im-gateway
 docker-run: docker-build ## Run the image with everything in one process, as make run does
 	@exec docker run --rm --init --name im-gateway --publish 8080:8080 --publish 9090:9090 im-gateway
 
-docker-up: ## Start Kafka, etcd, im-logic and two gateways by Docker compose; make dev-stop ends them
+docker-up: check-compose ## Start Kafka, etcd, im-logic and two gateways by Docker compose; make dev-stop ends them
 	@docker compose up --detach --build --wait
 
-docker-logs: ## Follow the logs of make docker-up
+docker-logs: check-compose ## Follow the logs of make docker-up
 	@exec docker compose logs --follow
+
+check-compose:
+	@docker compose version >/dev/null 2>&1 || { echo "Docker with its compose plugin is needed: https://docs.docker.com/compose/install" >&2; exit 1; }
 
 clean: ## Remove what was built; what was installed stays
 	@rm -rf proto/dist packages/*/dist
