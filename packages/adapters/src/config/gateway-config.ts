@@ -96,7 +96,12 @@ const websocket: Section<WebSocketConfig> = v.optional(
     authTimeoutMs: key("auth_timeout", duration(), "10s", "How long a client may take to send its token in a frame"),
     maxFrameBytes: key("max_frame_bytes", bytes(), "64KiB", "The largest frame of a client"),
     sendBufferBytes: key("send_buffer_bytes", bytes(), "1MiB", "What may wait for a slow client before it is closed"),
-    resumeWindowMs: key("resume_window", duration({ min: 0 }), "60s", "How long a lost connection can be resumed"),
+    resumeWindowMs: key(
+      "resume_window",
+      duration({ min: 0 }),
+      "60s",
+      "How long a lost connection can be resumed; without effect yet",
+    ),
   }),
   {},
 );
@@ -118,9 +123,15 @@ const metrics: Section<GatewayConfig["metrics"]> = v.optional(
 
 const internal: Section<InternalConfig> = v.optional(
   v.strictObject({
-    addr: key("addr", listenAddress(), "127.0.0.1:9091", "Where other services call the push API"),
-    advertiseAddr: optionalKey("advertise_addr", dialAddress(), "The push API's address in the registry"),
-    token: optionalKey("token", text(), "What callers of the push API have to know", { secret: true }),
+    addr: key("addr", listenAddress(), "127.0.0.1:9091", "Where other services call the push API; without effect yet"),
+    advertiseAddr: optionalKey(
+      "advertise_addr",
+      dialAddress(),
+      "The push API's address in the registry; without effect yet",
+    ),
+    token: optionalKey("token", text(), "What callers of the push API have to know; without effect yet", {
+      secret: true,
+    }),
   }),
   {},
 );

@@ -144,7 +144,7 @@ export const coordinator: OptionalSection<CoordinatorConfig> = v.optional(
 
 export const redis: OptionalSection<RedisConfig> = v.optional(
   v.strictObject({
-    addr: requiredKey("addr", dialAddress(), "Where Redis is; with none, it is not used"),
+    addr: requiredKey("addr", dialAddress(), "Where Redis is; without effect yet"),
   }),
 );
 
