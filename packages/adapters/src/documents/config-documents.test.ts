@@ -53,7 +53,7 @@ describe("the reference", () => {
   test.each([
     '| `log.level` | `"info"` | `LOG_LEVEL`, `IM__LOG__LEVEL` | The least important lines that are written |',
     "| `kafka.partitions` | `6` | `IM__KAFKA__PARTITIONS` | Partitions of the shared topics that are made |",
-    "| `redis.addr` |  | `IM__REDIS__ADDR` | Where Redis is; with none, it is not used. Required in its section |",
+    "| `redis.addr` |  | `IM__REDIS__ADDR` | Where Redis is; without effect yet. Required in its section |",
     "| `gateway_id` |  | `GATEWAY_ID`, `IM__GATEWAY_ID` | This gateway's name; default: gateway-&lt;host>-&lt;random> |",
   ])("%s", (row) => {
     expect(rows).toContain(row);
