@@ -121,7 +121,7 @@ function helpText<Command extends string>({ name, summary, commands, defaultComm
     "Options",
     ...table(optionRows),
     "",
-    "Each key can be set in the file, in the environment (server.http_addr is IM__SERVER__HTTP_ADDR) and by --set;",
+    "Each key can be set in the file, in the environment (log.level is IM__LOG__LEVEL) and by --set;",
     "each of these wins over those before it.",
     "",
     "Exit code: 0 ended as asked, 1 failed while running, 2 wrong usage or configuration.",
