@@ -11,7 +11,7 @@ import { freeAddress, launch } from "./worlds/program.ts";
 
 const [text, binary, continuation] = [0x81, 0x82, 0x80];
 const [textBegins, compressed, reserved] = [0x01, 0xc1, 0x83];
-const closes = (code: number): string => `websocket_connections_closed_total{code="${code}"}`;
+const closes = (code: number | string): string => `websocket_connections_closed_total{code="${code}"}`;
 const login = "POST /api/v1/auth/login";
 
 const ping = (id: string): Buffer => frame(text, JSON.stringify({ type: "ping", message_id: id }));
@@ -88,7 +88,8 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
   });
 
   test.each([
-    ["of a peer", 4321, (socket: WebSocket) => socket.close(4321, "bye")],
+    ["of a peer", 1000, (socket: WebSocket) => socket.close(1000, "bye")],
+    ["of a peer by a code of its own", "other", (socket: WebSocket) => socket.close(4008, "bye")],
     ["for what is not UTF-8", 1007, (socket: WebSocket) => socket.send(Buffer.from([0xff]), { binary: false })],
     ["for what is too large", 1009, (socket: WebSocket) => socket.send("x".repeat(1001))],
     ["for what is binary", 1003, (socket: WebSocket) => socket.send(Buffer.from("x"))],

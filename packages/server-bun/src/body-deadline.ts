@@ -3,6 +3,8 @@
 export interface Answering {
   /** Answers the request. */
   readonly answer: (request: Request) => Promise<Response>;
+  /** What is answered when the body is not whole in time. */
+  readonly late: () => Response;
   /** The body is whole. */
   readonly arrived: () => void;
 }
@@ -12,13 +14,13 @@ export function bodyDeadline(
   request: Request,
   body: ReadableStream<Uint8Array>,
   timeoutMs: number,
-  { answer, arrived }: Answering,
+  { answer, late: lateAnswer, arrived }: Answering,
 ): Promise<Response> {
   const { url, method, headers, signal } = request;
   const reader = body.getReader();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<Response>((resolve) => {
-    timer = setTimeout(() => resolve(new Response(null, { status: 408, headers: { connection: "close" } })), timeoutMs);
+    timer = setTimeout(() => resolve(lateAnswer()), timeoutMs);
   });
   const timed = new ReadableStream<Uint8Array>({
     start(controller) {

@@ -23,6 +23,7 @@ export function rawPath(url: string, params: Readonly<Record<string, string>> | 
     return pathname === "/" || resolved.includes("") || resolved.length > maxSegments ? path : `/.${path}`;
   }
   const segments = Object.values(params);
-  const same = segments.length === resolved.length && !segments.includes(".") && !segments.includes("..");
+  const isDot = (segment: string): boolean => segment === "." || segment === ".." || segment.includes("\\");
+  const same = segments.length === resolved.length && !segments.some(isDot);
   return same ? path : `/${segments.map(encodeURIComponent).join("/")}${search}`;
 }

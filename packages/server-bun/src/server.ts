@@ -18,7 +18,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     params?: Readonly<Record<string, string>>,
   ): Promise<Response | undefined> => {
     if (!request.url.includes("://")) {
-      return new Response("the host is not one\n", { status: 400, headers: { connection: "close" } });
+      return gateway.refuse("malformed");
     }
     const path = rawPath(request.url, params);
     if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
@@ -31,6 +31,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     server.timeout(request, seconds(readTimeoutMs + 5000));
     return bodyDeadline(request, request.body, readTimeoutMs, {
       answer: (whole) => gateway.fetch(whole, { rawPath: path }),
+      late: () => gateway.refuse("too-slow"),
       arrived: () => server.timeout(request, seconds(writeTimeoutMs)),
     });
   };
@@ -55,7 +56,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
       data: new SocketData(decision),
       ...(protocol === undefined ? {} : { headers: protocol }),
     });
-    return upgraded ? undefined : refusal(new Response("not a WebSocket handshake\n", { status: 400 }));
+    return upgraded ? undefined : gateway.refuse("bad-handshake");
   };
 
   const routed = (request: Bun.BunRequest, server: Bun.Server<SocketData>): Promise<Response | undefined> =>

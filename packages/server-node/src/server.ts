@@ -1,6 +1,7 @@
 // The gateway's HTTP port on Node: REST through Hono, WebSockets through ws.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { getRequestListener, RequestError } from "@hono/node-server";
 import type { GatewayServer, ServerOptions } from "@im-gateway/adapters/command";
 import type { Gateway } from "@im-gateway/core";
@@ -31,13 +32,22 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
       },
     },
   );
-  const answering = new WeakMap<Socket, ServerResponse>();
+  const latest = new WeakMap<Duplex, { readonly incoming: IncomingMessage; readonly outgoing: ServerResponse }>();
+  /** Of pipelined requests, an earlier one: an answer that is not Node's own would overtake it. */
+  const isAnswering = (tcp: Duplex): boolean => {
+    const before = latest.get(tcp);
+    return before?.incoming.complete === true && !before.outgoing.writableFinished;
+  };
   const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     if (incoming.httpVersion === "1.1" && incoming.headers.host === undefined) {
+      if (isAnswering(incoming.socket)) {
+        incoming.socket.destroy();
+        return;
+      }
       void answerRaw(incoming.socket, gateway.refuse("malformed"));
       return;
     }
-    answering.set(incoming.socket, outgoing);
+    latest.set(incoming.socket, { incoming, outgoing });
     listener(incoming, outgoing).catch((error: unknown) => {
       log("error", "request failed", { error });
       outgoing.destroy();
@@ -58,9 +68,9 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
   server.on("checkExpectation", onRequest);
   server.on("clientError", (error: NodeJS.ErrnoException, tcp: Socket) => {
     const why = unreadable[error.code ?? ""] ?? (error.code?.startsWith("HPE_") ? "malformed" : undefined);
-    const answered = answering.get(tcp);
+    const before = latest.get(tcp)?.outgoing;
     // In the middle of an answer another one would be part of it.
-    if (why === undefined || !tcp.writable || (answered?.headersSent && !answered.writableFinished)) {
+    if (why === undefined || !tcp.writable || isAnswering(tcp) || (before?.headersSent && !before.writableFinished)) {
       tcp.destroy();
     } else {
       void answerRaw(tcp, gateway.refuse(why));
@@ -73,7 +83,7 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     connections.add(connection);
     connection.once("close", () => connections.delete(connection));
   });
-  serveSockets({ server, gateway, path: wsPath, maxFrameBytes, log });
+  serveSockets({ server, gateway, path: wsPath, maxFrameBytes, log, isAnswering });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ port: options.port, ...(options.host === undefined ? {} : { host: options.host }) }, () => {

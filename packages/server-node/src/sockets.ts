@@ -13,6 +13,8 @@ export interface SocketsOptions {
   /** A longer frame closes its socket 1009. */
   readonly maxFrameBytes: number;
   readonly log: Log;
+  /** A request that came before on this connection is still being answered: whatever is written would come in the middle. */
+  readonly isAnswering?: (tcp: Duplex) => boolean;
 }
 
 /** How long a peer may take to answer a close before its TCP connection is dropped. */
@@ -26,7 +28,14 @@ const mediumLength = 126;
 const largeLength = 127;
 
 /** Answers the server's WebSocket upgrades from now on. */
-export function serveSockets({ server, gateway, path, maxFrameBytes, log }: SocketsOptions): void {
+export function serveSockets({
+  server,
+  gateway,
+  path,
+  maxFrameBytes,
+  log,
+  isAnswering = () => false,
+}: SocketsOptions): void {
   const protocols = new WeakMap<IncomingMessage, string>();
   const options = {
     noServer: true,
@@ -46,6 +55,10 @@ export function serveSockets({ server, gateway, path, maxFrameBytes, log }: Sock
     // A peer may reset the connection at any time, also while its token is verified.
     const onError = (error: Error): void => log("debug", "upgrade failed", { error });
     tcp.on("error", onError);
+    if (isAnswering(tcp)) {
+      tcp.destroy();
+      return;
+    }
     upgrade(request, tcp, head).catch((error: unknown) => {
       log("error", "upgrade failed", { error });
       tcp.destroy();
@@ -115,7 +128,8 @@ function createSocket(webSocket: WebSocket, tcp: Duplex, closing: Closing): Sock
         return 0;
       }
       const prepared = frames.map(prepare);
-      tcp.write(Buffer.concat(prepared));
+      const [only] = prepared;
+      tcp.write(prepared.length === 1 && only !== undefined ? only : Buffer.concat(prepared));
       return prepared.reduce((sum, bytes) => sum + bytes.length - headerLength(bytes[1] ?? 0), 0);
     },
     ping() {

@@ -2,12 +2,16 @@ import { connect } from "node:net";
 import { createRouterTransport } from "@connectrpc/connect";
 import { createGateway, type Gateway } from "@im-gateway/core";
 import { createMemoryBus, createMemoryRegistry } from "@im-gateway/core/memory";
+import { AuthService } from "@im-gateway/proto";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { serveGateway } from "./server.ts";
 
 const log = (): void => undefined;
 const counted: string[] = [];
 let gateway: Gateway;
+/** What a login waits for before it is answered. */
+let answer: Promise<void> = Promise.resolve();
+let asked = 0;
 let listening: Awaited<ReturnType<typeof serveGateway>>;
 
 beforeAll(async () => {
@@ -18,7 +22,15 @@ beforeAll(async () => {
     producer,
     consumer,
     registry: createMemoryRegistry(),
-    transport: createRouterTransport(() => {}),
+    transport: createRouterTransport(({ service }) => {
+      service(AuthService, {
+        async login() {
+          asked += 1;
+          await answer;
+          return {};
+        },
+      });
+    }),
     log,
     jwt: { secret: "a secret for this test only" },
     observer: {
@@ -101,4 +113,22 @@ test("a body that its client breaks off is counted once, as what it is", async (
   });
   expect(await say("GET /health HTTP/1.0\r\n\r\n")).toMatch(/^HTTP\/1\.1 200 /);
   expect(counted).toEqual(["OTHER none 400", "GET /health 200"]);
+});
+
+test.each([
+  ["a handshake", `${upgrade}Sec-WebSocket-Version: 13\r\n${key}\r\n`],
+  ["a request without a Host", "GET /health HTTP/1.1\r\n\r\n"],
+  ["garbage", "\x00\x01garbage\r\n\r\n"],
+])("%s behind a request that is still being answered gets nothing in between", async (_name, second) => {
+  const body = '{"username":"alice","password":"password"}';
+  const first = `${post}Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  let letGo = (): void => {};
+  answer = new Promise((resolve) => {
+    letGo = resolve;
+  });
+  const before = asked;
+  const said = say(first + second);
+  await expect.poll(() => asked).toBe(before + 1);
+  letGo();
+  expect(await said).toBe("");
 });

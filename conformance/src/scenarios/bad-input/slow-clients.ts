@@ -46,10 +46,7 @@ export function slowClientScenarios(world: () => World): void {
       }
       const answer = parseAnswer(bytes);
       expect(answer.status).toBe(408);
-      // A runtime that counts the time itself may have no words of ours.
-      if (answer.text !== "") {
-        expectRefusal(answer, { status: 408, code: "deadline_exceeded", reason: "REQUEST_TIMEOUT" });
-      }
+      expectRefusal(answer, { status: 408, code: "deadline_exceeded", reason: "REQUEST_TIMEOUT" });
     });
 
     test.concurrent("a client that goes in the middle of its body harms nobody", async () => {

@@ -1,6 +1,7 @@
 // All sources and the schema → a configuration, or every mistake in them at once.
 import { readFile } from "node:fs/promises";
 import * as v from "valibot";
+import { escapeControls } from "../log/control-characters.ts";
 import type { ConfigKey, ConfigSchema } from "./keys.ts";
 import { type ConfigProblem, readAssignments, readEnvironment, type Setting } from "./sources.ts";
 import { toJson } from "./values.ts";
@@ -14,17 +15,22 @@ export interface ConfigSources {
   readonly set: readonly string[];
 }
 
+/** Lines of a `ConfigError`; who has more mistakes starts with these. */
+const maxShown = 100;
+
 /** A configuration that a program cannot start with. The message has a line for each problem. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[]) {
-    const lines = problems.map(({ source, key, message }) => {
+    const lines = problems.slice(0, maxShown).map(({ source, key, message }) => {
       const named = key === "" || source.endsWith(` ${key}`);
-      return `  ${source}: ${named ? "" : `${key}: `}${message}`;
+      // Keys and values are whoever's who wrote the file.
+      return escapeControls(`  ${source}: ${named ? "" : `${key}: `}${message}`);
     });
-    super(["The configuration cannot be used. Correct this and start again:", ...lines].join("\n"));
+    const more = problems.length > maxShown ? [`  … and ${problems.length - maxShown} more`] : [];
+    super(["The configuration cannot be used. Correct this and start again:", ...lines, ...more].join("\n"));
     this.problems = problems;
   }
 }

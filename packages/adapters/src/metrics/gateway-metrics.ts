@@ -39,7 +39,11 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
 
   const connections = gauge("websocket_connections", "Sockets that are open");
   const opened = counter("websocket_connections_opened_total", "Sockets opened");
-  const closed = counter("websocket_connections_closed_total", "Sockets closed, by close code; other: what a peer made up", "code");
+  const closed = counter(
+    "websocket_connections_closed_total",
+    "Sockets closed, by close code; other: what a peer made up",
+    "code",
+  );
   const frames = counter("websocket_frames_total", "Frames", "direction", "type");
   const bytes = counter("websocket_bytes_total", "Bytes of frames", "direction");
   const buffered = gauge("websocket_buffered_bytes", "Bytes that wait for slow readers");
