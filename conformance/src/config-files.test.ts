@@ -38,6 +38,7 @@ const bad: Readonly<Record<string, readonly [content: string | Uint8Array, says:
     new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0, 0x80, 0xff]),
     ": the file cannot be read: it is not UTF-8",
   ],
+  "a terminal escape and a line break in a key": ['"ht\\e[31mtp\\n": 1\n', ":1:1: ht\\u001b[31mtp\\u000a: not a key"],
   "an alias of nothing": ["log:\n  level: *nowhere\n", /:2:\d+: /],
   "an anchor bomb": [bomb(), ":11:12: kafka.brokers: wants a value"],
   "a list that has itself in it": ["kafka:\n  brokers: &b [*b]\n", /:2:\d+: kafka\.brokers: wants a value/],

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { expect, it } from "vitest";
 import { openStore } from "./store.ts";
@@ -37,4 +37,12 @@ it("opens its own file again, durable, and refuses one of a newer version", asyn
   } finally {
     await rm(dataDir, { recursive: true });
   }
+});
+
+it.each([
+  ["below a file", "package.json/data"],
+  ["below /proc", "/proc/nowhere/data"],
+  ["in a folder that is not there", "nowhere/data"],
+])("says at once that a folder cannot be made %s", (_name, path) => {
+  expect(() => openStore(resolve(import.meta.dirname, "..", path))).toThrow("data_dir: the folder");
 });

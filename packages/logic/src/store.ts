@@ -1,5 +1,5 @@
 // The one SQLite database of im-logic: how it is opened and what its tables are.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { integer } from "./row.ts";
@@ -110,12 +110,12 @@ const migrations: readonly string[] = [
 ];
 
 /**
- * @param dataDir the folder of `im-logic.sqlite`, made when absent; without one the data lives in memory
- * @throws Error when the file was written by a newer version
+ * @param dataDir the folder of `im-logic.sqlite`, made when absent in one that is there; without one the data lives in memory
+ * @throws Error when the folder can not be made, or when the file was written by a newer version
  */
 export function openStore(dataDir?: string): Store {
   if (dataDir !== undefined) {
-    mkdirSync(dataDir, { recursive: true });
+    makeFolder(dataDir);
   }
   const database = new DatabaseSync(dataDir === undefined ? ":memory:" : join(dataDir, "im-logic.sqlite"));
   // synchronous=FULL: Kafka's offset is committed after this database, so what is committed here must survive a power cut.
@@ -157,4 +157,15 @@ function migrate(database: DatabaseSync): void {
     database.exec(migration);
   }
   database.exec(`PRAGMA user_version=${migrations.length}`);
+}
+
+/** Not `recursive`: that never returns for a folder below /proc (Node 24.21). */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+      throw new Error(`data_dir: the folder ${path} cannot be made`, { cause });
+    }
+  }
 }

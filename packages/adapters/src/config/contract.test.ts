@@ -217,6 +217,8 @@ describe("contradictions", () => {
       ["kafka.brokers=a:1", "server.write_timeout=3s"],
       "default: kafka.publish_timeout: longer than server.write_timeout",
     ],
+    [["metrics.addr=:8080"], "--set metrics.addr: the same port as server.http_addr"],
+    [["server.http_addr=127.0.0.1:9090"], "default: metrics.addr: the same port as server.http_addr"],
   ])("%j", (set, message) => {
     expect(() => loadConfig(gatewayConfig, { env: {}, set })).toThrow(message);
   });
@@ -245,6 +247,19 @@ describe("contradictions", () => {
   ])("in a file: %s", (_, text, problem) => {
     expect(() => loadConfig(gatewayConfig, { file: { name: "c.yaml", text }, env: {}, set: [] })).toThrow(
       `Correct this and start again:\n  c.yaml:${problem}`,
+    );
+  });
+
+  test.each([
+    [["metrics.addr=:0", "server.http_addr=:0"]],
+    [["metrics.addr=127.0.0.1:8080", "server.http_addr=127.0.0.2:8080"]],
+  ])("and these ports can both be opened: %j", (set) => {
+    expect(() => loadConfig(gatewayConfig, { env: {}, set })).not.toThrow();
+  });
+
+  test("im-logic's two ports", () => {
+    expect(() => loadConfig(logicConfig, { env: {}, set: ["http_addr=:9001"] })).toThrow(
+      "--set http_addr: the same port as grpc_addr",
     );
   });
 

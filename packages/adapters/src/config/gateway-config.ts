@@ -6,7 +6,17 @@ import { type ConfigSchema, configSchema, key, type OptionalSection, optionalKey
 import * as production from "./production.ts";
 import type { AppEnv, CoordinatorConfig, JwtConfig, KafkaConfig, LogConfig, RedisConfig } from "./shared-sections.ts";
 import * as shared from "./shared-sections.ts";
-import { type Address, bytes, dialAddress, duration, listenAddress, name, text, urlPath } from "./values.ts";
+import {
+  type Address,
+  bytes,
+  canBothListen,
+  dialAddress,
+  duration,
+  listenAddress,
+  name,
+  text,
+  urlPath,
+} from "./values.ts";
 
 export interface GatewayConfig {
   readonly gatewayId: string;
@@ -191,6 +201,17 @@ export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
         "longer than server.write_timeout: a request would be over before its record was refused",
       ),
       ["kafka", "publishTimeoutMs"],
+    ),
+    v.forward(
+      v.partialCheck(
+        [
+          ["server", "httpAddr"],
+          ["metrics", "addr"],
+        ],
+        ({ server, metrics }) => canBothListen(server.httpAddr, metrics.addr),
+        "the same port as server.http_addr: only one of them could be opened",
+      ),
+      ["metrics", "addr"],
     ),
   ),
 );

@@ -4,7 +4,7 @@ import { type ConfigSchema, configSchema, key, optionalKey } from "./keys.ts";
 import * as production from "./production.ts";
 import type { AppEnv, CoordinatorConfig, JwtConfig, KafkaConfig, LogConfig, RedisConfig } from "./shared-sections.ts";
 import * as shared from "./shared-sections.ts";
-import { type Address, dialAddress, listenAddress, text } from "./values.ts";
+import { type Address, canBothListen, dialAddress, listenAddress, text } from "./values.ts";
 
 export interface LogicConfig {
   readonly appEnv: AppEnv;
@@ -46,5 +46,13 @@ export const logicConfig: ConfigSchema<LogicConfig> = configSchema(
     v.forward(v.partialCheck([["appEnv"], ["coordinator"]], production.hasCoordinator, production.coordinatorMessage), [
       "coordinator",
     ]),
+    v.forward(
+      v.partialCheck(
+        [["grpcAddr"], ["httpAddr"]],
+        ({ grpcAddr, httpAddr }) => canBothListen(grpcAddr, httpAddr),
+        "the same port as grpc_addr: only one of them could be opened",
+      ),
+      ["httpAddr"],
+    ),
   ),
 );

@@ -135,6 +135,13 @@ export function bytes({ min = 1, max = 2 ** 30 }: Partial<Bounds> = {}): Form<nu
   });
 }
 
+/** Both can be opened: one of the ports is free to choose, or they differ, or they are of different hosts. */
+export function canBothListen(one: Address, other: Address): boolean {
+  const everywhere = (host: string): boolean => ["", "0.0.0.0", "::"].includes(host);
+  const meet = one.host === other.host || everywhere(one.host) || everywhere(other.host);
+  return one.port === 0 || one.port !== other.port || !meet;
+}
+
 /** Where to listen: ":8080" (every interface), "127.0.0.1:0" (a free port), "[::1]:80". */
 export function listenAddress(): Form<Address> {
   return one({
