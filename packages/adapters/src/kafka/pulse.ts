@@ -18,7 +18,7 @@ export interface Pulse {
 
 /** An idle broker answers a fetch every 200 ms. No fetch is made at all when another member has the partitions. */
 const maxFetchSilenceMs = 3000;
-/** Heartbeats are due every 3 s, and each answer within 2 s. */
+/** Heartbeats are due several times a second, and each answer within 2 s. */
 const maxSilenceMs = 8000;
 const maxUncommittedMs = 3000;
 const maxJoinMs = 30_000;

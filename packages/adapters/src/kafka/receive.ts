@@ -31,8 +31,9 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
   const consumer = client.kafka.consumer({
     groupId,
     sessionTimeout: 30_000,
-    heartbeatInterval: 3000,
+    // A member that is gone holds the next one up for as long; one that is there must hear within it, at a heartbeat, that it has to join anew.
     rebalanceTimeout: 1000,
+    heartbeatInterval: 300,
     maxWaitTimeInMs: 200,
     maxBytesPerPartition: maxFetchBytes,
     allowAutoTopicCreation: false,
