@@ -7,9 +7,11 @@ export { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google
 export { type Status, StatusSchema } from "./gen/google/rpc/status_pb.ts";
 export * from "./gen/im/gateway/v1/frame_pb.ts";
 export * from "./gen/im/gateway/v1/message_type_pb.ts";
+export * from "./gen/im/gateway/v1/push_pb.ts";
 export * from "./gen/im/gateway/v1/record_pb.ts";
 export * from "./gen/im/logic/v1/auth_pb.ts";
 export * from "./gen/im/logic/v1/conversation_pb.ts";
+export * from "./gen/im/logic/v1/friend_pb.ts";
 export * from "./gen/im/logic/v1/group_pb.ts";
 export * from "./gen/im/logic/v1/message_pb.ts";
 export * from "./gen/im/logic/v1/user_pb.ts";

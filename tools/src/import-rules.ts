@@ -17,7 +17,7 @@ interface Place {
   readonly outside?: boolean;
 }
 
-const published = ["proto", "core", "adapters", "logic", "client-sdk"];
+const published = ["proto", "core", "adapters", "logic", "client"];
 
 /** The directions: proto ← core ← adapters ← logic ← server-*, and proto ← client-sdk. Nothing imports a server. */
 const places: readonly Place[] = [

@@ -1,7 +1,14 @@
 // What createGateway takes, and what it takes for granted.
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
+import {
+  AuthService,
+  ConversationService,
+  FriendService,
+  GroupService,
+  MessageService,
+  UserService,
+} from "@im-gateway/proto";
 import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
 
 export interface GatewayOptions {
@@ -69,6 +76,7 @@ export const defaultServices: readonly DescService[] = [
   ConversationService,
   MessageService,
   GroupService,
+  FriendService,
 ];
 
 export const defaultTopics: GatewayTopics = {

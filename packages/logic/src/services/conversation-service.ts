@@ -18,7 +18,7 @@ export interface ConversationServiceOptions {
 
 export function createConversationService(
   options: ConversationServiceOptions,
-): ServiceImpl<typeof ConversationService> {
+): Omit<ServiceImpl<typeof ConversationService>, "sync"> {
   const { accounts, members, conversations, groups, notices } = options;
 
   function openDirect(callerId: string, memberIds: readonly string[], context: HandlerContext): Conversation {

@@ -14,7 +14,9 @@ export interface GroupServiceOptions {
   readonly notices: Notices;
 }
 
-export function createGroupService(options: GroupServiceOptions): ServiceImpl<typeof GroupService> {
+export function createGroupService(
+  options: GroupServiceOptions,
+): Omit<ServiceImpl<typeof GroupService>, "joinGroup" | "transferGroup"> {
   const { accounts, members, groups, notices } = options;
   return {
     createGroup({ callerId, name, memberIds }, context) {

@@ -3,7 +3,9 @@ import type { UserService } from "@im-gateway/proto";
 import type { Accounts } from "../accounts.ts";
 import { checkAvatarUrl, checkNickname, requireCaller, requireValid } from "../fields.ts";
 
-export function createUserService(accounts: Accounts): ServiceImpl<typeof UserService> {
+export function createUserService(
+  accounts: Accounts,
+): Omit<ServiceImpl<typeof UserService>, "listUsers" | "listPresences"> {
   return {
     getMe: ({ callerId }) => accounts.get(requireCaller(callerId)),
 

@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import type { Message as Message$1 } from "./message_pb.ts";
@@ -15,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file im/logic/v1/conversation.proto.
  */
 export const file_im_logic_v1_conversation: GenFile = /*@__PURE__*/
-  fileDesc("Ch5pbS9sb2dpYy92MS9jb252ZXJzYXRpb24ucHJvdG8SC2ltLmxvZ2ljLnYxIsACCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBHR5cGUYAiABKA4yHS5pbS5sb2dpYy52MS5Db252ZXJzYXRpb25UeXBlEgwKBG5hbWUYAyABKAkSEgoKYXZhdGFyX3VybBgEIAEoCRIQCghvd25lcl9pZBgFIAEoCRIUCgxtZW1iZXJfY291bnQYBiABKAUSFAoHcGVlcl9pZBgHIAEoCUgAiAEBEioKDGxhc3RfbWVzc2FnZRgIIAEoCzIULmltLmxvZ2ljLnYxLk1lc3NhZ2USEwoLbGFzdF9zZXFfaWQYCSABKAMSEwoLcmVhZF9zZXFfaWQYCiABKAMSFAoMdW5yZWFkX2NvdW50GAsgASgDEhIKCnVwZGF0ZWRfYXQYDCABKANCCgoIX3BlZXJfaWQiXwoGTWVtYmVyEg8KB3VzZXJfaWQYASABKAkSHwoEcm9sZRgCIAEoDjIRLmltLmxvZ2ljLnYxLlJvbGUSEAoIbmlja25hbWUYAyABKAkSEQoJam9pbmVkX2F0GAQgASgDIo0BChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIwCgR0eXBlGAIgASgOMh0uaW0ubG9naWMudjEuQ29udmVyc2F0aW9uVHlwZUID4EECEhcKCm1lbWJlcl9pZHMYAyADKAlCA+BBAhIMCgRuYW1lGAQgASgJIloKGExpc3RDb252ZXJzYXRpb25zUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiZgoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRIwCg1jb252ZXJzYXRpb25zGAEgAygLMhkuaW0ubG9naWMudjEuQ29udmVyc2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJPChZHZXRDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiKWAQoZVXBkYXRlQ29udmVyc2F0aW9uUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESHAoPY29udmVyc2F0aW9uX2lkGAIgASgJQgPgQQISEQoEbmFtZRgDIAEoCUgAiAEBEhcKCmF2YXRhcl91cmwYBCABKAlIAYgBAUIHCgVfbmFtZUINCgtfYXZhdGFyX3VybCJSChlEZWxldGVDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiIcChpEZWxldGVDb252ZXJzYXRpb25SZXNwb25zZSJdCg9NYXJrUmVhZFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUID4EECEhMKBnNlcV9pZBgDIAEoA0ID4EECIigKEE1hcmtSZWFkUmVzcG9uc2USFAoMdW5yZWFkX2NvdW50GAEgASgDIkkKEEdldFVucmVhZFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUID4EECIikKEUdldFVucmVhZFJlc3BvbnNlEhQKDHVucmVhZF9jb3VudBgBIAEoAyJLChJMaXN0TWVtYmVyc1JlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUID4EECIjsKE0xpc3RNZW1iZXJzUmVzcG9uc2USJAoHbWVtYmVycxgBIAMoCzITLmltLmxvZ2ljLnYxLk1lbWJlcipwChBDb252ZXJzYXRpb25UeXBlEiEKHUNPTlZFUlNBVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASHAoYQ09OVkVSU0FUSU9OX1RZUEVfRElSRUNUEAESGwoXQ09OVkVSU0FUSU9OX1RZUEVfR1JPVVAQAipNCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX01FTUJFUhABEg4KClJPTEVfQURNSU4QAhIOCgpST0xFX09XTkVSEAMylgkKE0NvbnZlcnNhdGlvblNlcnZpY2USggEKEkNyZWF0ZUNvbnZlcnNhdGlvbhImLmltLmxvZ2ljLnYxLkNyZWF0ZUNvbnZlcnNhdGlvblJlcXVlc3QaGS5pbS5sb2dpYy52MS5Db252ZXJzYXRpb24iKarUGAUIAhjJAYLT5JMCGjoBKiIVL2FwaS92MS9jb252ZXJzYXRpb25zEokBChFMaXN0Q29udmVyc2F0aW9ucxIlLmltLmxvZ2ljLnYxLkxpc3RDb252ZXJzYXRpb25zUmVxdWVzdBomLmltLmxvZ2ljLnYxLkxpc3RDb252ZXJzYXRpb25zUmVzcG9uc2UiJarUGAQIAiABgtPkkwIXEhUvYXBpL3YxL2NvbnZlcnNhdGlvbnMSigEKD0dldENvbnZlcnNhdGlvbhIjLmltLmxvZ2ljLnYxLkdldENvbnZlcnNhdGlvblJlcXVlc3QaGS5pbS5sb2dpYy52MS5Db252ZXJzYXRpb24iN6rUGAQIAiABgtPkkwIpEicvYXBpL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0SkwEKElVwZGF0ZUNvbnZlcnNhdGlvbhImLmltLmxvZ2ljLnYxLlVwZGF0ZUNvbnZlcnNhdGlvblJlcXVlc3QaGS5pbS5sb2dpYy52MS5Db252ZXJzYXRpb24iOqrUGAQIAiABgtPkkwIsOgEqMicvYXBpL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0SngEKEkRlbGV0ZUNvbnZlcnNhdGlvbhImLmltLmxvZ2ljLnYxLkRlbGV0ZUNvbnZlcnNhdGlvblJlcXVlc3QaJy5pbS5sb2dpYy52MS5EZWxldGVDb252ZXJzYXRpb25SZXNwb25zZSI3qtQYBAgCIAGC0+STAikqJy9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfRKIAQoITWFya1JlYWQSHC5pbS5sb2dpYy52MS5NYXJrUmVhZFJlcXVlc3QaHS5pbS5sb2dpYy52MS5NYXJrUmVhZFJlc3BvbnNlIj+q1BgECAIgAYLT5JMCMToBKhosL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L3JlYWQSigEKCUdldFVucmVhZBIdLmltLmxvZ2ljLnYxLkdldFVucmVhZFJlcXVlc3QaHi5pbS5sb2dpYy52MS5HZXRVbnJlYWRSZXNwb25zZSI+qtQYBAgCIAGC0+STAjASLi9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfS91bnJlYWQSkQEKC0xpc3RNZW1iZXJzEh8uaW0ubG9naWMudjEuTGlzdE1lbWJlcnNSZXF1ZXN0GiAuaW0ubG9naWMudjEuTGlzdE1lbWJlcnNSZXNwb25zZSI/qtQYBAgCIAGC0+STAjESLy9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfS9tZW1iZXJzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_im_logic_v1_message, file_im_options_v1_options]);
+  fileDesc("Ch5pbS9sb2dpYy92MS9jb252ZXJzYXRpb24ucHJvdG8SC2ltLmxvZ2ljLnYxIsACCgxDb252ZXJzYXRpb24SFwoPY29udmVyc2F0aW9uX2lkGAEgASgJEisKBHR5cGUYAiABKA4yHS5pbS5sb2dpYy52MS5Db252ZXJzYXRpb25UeXBlEgwKBG5hbWUYAyABKAkSEgoKYXZhdGFyX3VybBgEIAEoCRIQCghvd25lcl9pZBgFIAEoCRIUCgxtZW1iZXJfY291bnQYBiABKAUSFAoHcGVlcl9pZBgHIAEoCUgAiAEBEioKDGxhc3RfbWVzc2FnZRgIIAEoCzIULmltLmxvZ2ljLnYxLk1lc3NhZ2USEwoLbGFzdF9zZXFfaWQYCSABKAMSEwoLcmVhZF9zZXFfaWQYCiABKAMSFAoMdW5yZWFkX2NvdW50GAsgASgDEhIKCnVwZGF0ZWRfYXQYDCABKANCCgoIX3BlZXJfaWQiXwoGTWVtYmVyEg8KB3VzZXJfaWQYASABKAkSHwoEcm9sZRgCIAEoDjIRLmltLmxvZ2ljLnYxLlJvbGUSEAoIbmlja25hbWUYAyABKAkSEQoJam9pbmVkX2F0GAQgASgDIqABChlDcmVhdGVDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARI6CgR0eXBlGAIgASgOMh0uaW0ubG9naWMudjEuQ29udmVyc2F0aW9uVHlwZUIN4EECukgHggEEGAEYAhIXCgptZW1iZXJfaWRzGAMgAygJQgPgQQISFQoEbmFtZRgEIAEoCUIHukgEcgIYZCJlChhMaXN0Q29udmVyc2F0aW9uc1JlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKCXBhZ2Vfc2l6ZRgCIAEoBUIJukgGGgQYZCgAEhIKCnBhZ2VfdG9rZW4YAyABKAkiZgoZTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZRIwCg1jb252ZXJzYXRpb25zGAEgAygLMhkuaW0ubG9naWMudjEuQ29udmVyc2F0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJPChZHZXRDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiKrAQoZVXBkYXRlQ29udmVyc2F0aW9uUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESHAoPY29udmVyc2F0aW9uX2lkGAIgASgJQgPgQQISHAoEbmFtZRgDIAEoCUIJukgGcgQQARhkSACIAQESIQoKYXZhdGFyX3VybBgEIAEoCUIIukgFcgMYgAhIAYgBAUIHCgVfbmFtZUINCgtfYXZhdGFyX3VybCJSChlEZWxldGVDb252ZXJzYXRpb25SZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiIcChpEZWxldGVDb252ZXJzYXRpb25SZXNwb25zZSJkCg9NYXJrUmVhZFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUID4EECEhoKBnNlcV9pZBgDIAEoA0IK4EECukgEIgIoASIoChBNYXJrUmVhZFJlc3BvbnNlEhQKDHVucmVhZF9jb3VudBgBIAEoAyJJChBHZXRVbnJlYWRSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiIpChFHZXRVbnJlYWRSZXNwb25zZRIUCgx1bnJlYWRfY291bnQYASABKAMiSwoSTGlzdE1lbWJlcnNSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIcCg9jb252ZXJzYXRpb25faWQYAiABKAlCA+BBAiI7ChNMaXN0TWVtYmVyc1Jlc3BvbnNlEiQKB21lbWJlcnMYASADKAsyEy5pbS5sb2dpYy52MS5NZW1iZXIiugEKC1N5bmNSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARJECgdjdXJzb3JzGAIgAygLMiUuaW0ubG9naWMudjEuU3luY1JlcXVlc3QuQ3Vyc29yc0VudHJ5Qgy6SAmaAQYqBCICKAASHAoJcGFnZV9zaXplGAMgASgFQgm6SAYaBBhkKAAaLgoMQ3Vyc29yc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiegoMU3luY1Jlc3BvbnNlEiYKCG1lc3NhZ2VzGAEgAygLMhQuaW0ubG9naWMudjEuTWVzc2FnZRIwCg1jb252ZXJzYXRpb25zGAIgAygLMhkuaW0ubG9naWMudjEuQ29udmVyc2F0aW9uEhAKCGNvbXBsZXRlGAMgASgIKnAKEENvbnZlcnNhdGlvblR5cGUSIQodQ09OVkVSU0FUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIcChhDT05WRVJTQVRJT05fVFlQRV9ESVJFQ1QQARIbChdDT05WRVJTQVRJT05fVFlQRV9HUk9VUBACKk0KBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfTUVNQkVSEAESDgoKUk9MRV9BRE1JThACEg4KClJPTEVfT1dORVIQAzL2CQoTQ29udmVyc2F0aW9uU2VydmljZRKCAQoSQ3JlYXRlQ29udmVyc2F0aW9uEiYuaW0ubG9naWMudjEuQ3JlYXRlQ29udmVyc2F0aW9uUmVxdWVzdBoZLmltLmxvZ2ljLnYxLkNvbnZlcnNhdGlvbiIpqtQYBQgCGMkBgtPkkwIaOgEqIhUvYXBpL3YxL2NvbnZlcnNhdGlvbnMSiQEKEUxpc3RDb252ZXJzYXRpb25zEiUuaW0ubG9naWMudjEuTGlzdENvbnZlcnNhdGlvbnNSZXF1ZXN0GiYuaW0ubG9naWMudjEuTGlzdENvbnZlcnNhdGlvbnNSZXNwb25zZSIlqtQYBAgCIAGC0+STAhcSFS9hcGkvdjEvY29udmVyc2F0aW9ucxKKAQoPR2V0Q29udmVyc2F0aW9uEiMuaW0ubG9naWMudjEuR2V0Q29udmVyc2F0aW9uUmVxdWVzdBoZLmltLmxvZ2ljLnYxLkNvbnZlcnNhdGlvbiI3qtQYBAgCIAGC0+STAikSJy9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfRKTAQoSVXBkYXRlQ29udmVyc2F0aW9uEiYuaW0ubG9naWMudjEuVXBkYXRlQ29udmVyc2F0aW9uUmVxdWVzdBoZLmltLmxvZ2ljLnYxLkNvbnZlcnNhdGlvbiI6qtQYBAgCIAGC0+STAiw6ASoyJy9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfRKeAQoSRGVsZXRlQ29udmVyc2F0aW9uEiYuaW0ubG9naWMudjEuRGVsZXRlQ29udmVyc2F0aW9uUmVxdWVzdBonLmltLmxvZ2ljLnYxLkRlbGV0ZUNvbnZlcnNhdGlvblJlc3BvbnNlIjeq1BgECAIgAYLT5JMCKSonL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9EogBCghNYXJrUmVhZBIcLmltLmxvZ2ljLnYxLk1hcmtSZWFkUmVxdWVzdBodLmltLmxvZ2ljLnYxLk1hcmtSZWFkUmVzcG9uc2UiP6rUGAQIAiABgtPkkwIxOgEqGiwvYXBpL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0vcmVhZBKKAQoJR2V0VW5yZWFkEh0uaW0ubG9naWMudjEuR2V0VW5yZWFkUmVxdWVzdBoeLmltLmxvZ2ljLnYxLkdldFVucmVhZFJlc3BvbnNlIj6q1BgECAIgAYLT5JMCMBIuL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L3VucmVhZBKRAQoLTGlzdE1lbWJlcnMSHy5pbS5sb2dpYy52MS5MaXN0TWVtYmVyc1JlcXVlc3QaIC5pbS5sb2dpYy52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlIj+q1BgECAIgAYLT5JMCMRIvL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L21lbWJlcnMSXgoEU3luYxIYLmltLmxvZ2ljLnYxLlN5bmNSZXF1ZXN0GhkuaW0ubG9naWMudjEuU3luY1Jlc3BvbnNlIiGq1BgGCAIgASgBgtPkkwIROgEqIgwvYXBpL3YxL3N5bmNiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_im_logic_v1_message, file_im_options_v1_options]);
 
 /**
  * As the caller sees it.
@@ -258,6 +259,8 @@ export type UpdateConversationRequest = Message<"im.logic.v1.UpdateConversationR
   name?: string | undefined;
 
   /**
+   * Empty, or an http or https URL.
+   *
    * @generated from field: optional string avatar_url = 4;
    */
   avatarUrl?: string | undefined;
@@ -428,6 +431,70 @@ export const ListMembersResponseSchema: GenMessage<ListMembersResponse> = /*@__P
   messageDesc(file_im_logic_v1_conversation, 14);
 
 /**
+ * @generated from message im.logic.v1.SyncRequest
+ */
+export type SyncRequest = Message<"im.logic.v1.SyncRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * The last seq_id that the client has of each conversation; one that is not named counts as 0.
+   *
+   * @generated from field: map<string, int64> cursors = 2;
+   */
+  cursors: { [key: string]: bigint };
+
+  /**
+   * Messages of one answer in all: 1 to 100, default 100.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+};
+
+/**
+ * Describes the message im.logic.v1.SyncRequest.
+ * Use `create(SyncRequestSchema)` to create a new message.
+ */
+export const SyncRequestSchema: GenMessage<SyncRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_conversation, 15);
+
+/**
+ * @generated from message im.logic.v1.SyncResponse
+ */
+export type SyncResponse = Message<"im.logic.v1.SyncResponse"> & {
+  /**
+   * Of each conversation ascending by seq_id, without gaps after its cursor.
+   *
+   * @generated from field: repeated im.logic.v1.Message messages = 1;
+   */
+  messages: Message$1[];
+
+  /**
+   * Those that the messages are of, and those named in the request that changed.
+   *
+   * @generated from field: repeated im.logic.v1.Conversation conversations = 2;
+   */
+  conversations: Conversation[];
+
+  /**
+   * Nothing is left to ask for.
+   *
+   * @generated from field: bool complete = 3;
+   */
+  complete: boolean;
+};
+
+/**
+ * Describes the message im.logic.v1.SyncResponse.
+ * Use `create(SyncResponseSchema)` to create a new message.
+ */
+export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_conversation, 16);
+
+/**
  * @generated from enum im.logic.v1.ConversationType
  */
 export const ConversationType = {
@@ -571,6 +638,16 @@ export const ConversationService: GenService<{
     methodKind: "unary";
     input: typeof ListMembersRequestSchema;
     output: typeof ListMembersResponseSchema;
+  },
+  /**
+   * What the caller's conversations have beyond the given positions.
+   *
+   * @generated from rpc im.logic.v1.ConversationService.Sync
+   */
+  sync: {
+    methodKind: "unary";
+    input: typeof SyncRequestSchema;
+    output: typeof SyncResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_im_logic_v1_conversation, 0);

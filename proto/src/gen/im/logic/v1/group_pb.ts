@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import type { ConversationType, ListMembersResponseSchema, Role } from "./conversation_pb.ts";
@@ -17,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file im/logic/v1/group.proto.
  */
 export const file_im_logic_v1_group: GenFile = /*@__PURE__*/
-  fileDesc("ChdpbS9sb2dpYy92MS9ncm91cC5wcm90bxILaW0ubG9naWMudjEiqQIKBUdyb3VwEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIrCgR0eXBlGAIgASgOMh0uaW0ubG9naWMudjEuQ29udmVyc2F0aW9uVHlwZRIMCgRuYW1lGAMgASgJEhIKCmF2YXRhcl91cmwYBCABKAkSEAoIb3duZXJfaWQYBSABKAkSFAoMbWVtYmVyX2NvdW50GAYgASgFEioKDGxhc3RfbWVzc2FnZRgIIAEoCzIULmltLmxvZ2ljLnYxLk1lc3NhZ2USEwoLbGFzdF9zZXFfaWQYCSABKAMSEwoLcmVhZF9zZXFfaWQYCiABKAMSFAoMdW5yZWFkX2NvdW50GAsgASgDEhIKCnVwZGF0ZWRfYXQYDCABKAMSEAoIZ3JvdXBfaWQYDSABKAkiVAoSQ3JlYXRlR3JvdXBSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIRCgRuYW1lGAIgASgJQgPgQQISEgoKbWVtYmVyX2lkcxgDIAMoCSJBCg9HZXRHcm91cFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQIiiAEKElVwZGF0ZUdyb3VwUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAhIRCgRuYW1lGAMgASgJSACIAQESFwoKYXZhdGFyX3VybBgEIAEoCUgBiAEBQgcKBV9uYW1lQg0KC19hdmF0YXJfdXJsIkQKEkRlbGV0ZUdyb3VwUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAiIVChNEZWxldGVHcm91cFJlc3BvbnNlIlAKHkdyb3VwU2VydmljZUxpc3RNZW1iZXJzUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAiJdChRDcmVhdGVNZW1iZXJzUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAhIVCgh1c2VyX2lkcxgDIAMoCUID4EECIhcKFUNyZWF0ZU1lbWJlcnNSZXNwb25zZSJbChNEZWxldGVNZW1iZXJSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIVCghncm91cF9pZBgCIAEoCUID4EECEhQKB3VzZXJfaWQYAyABKAlCA+BBAiIWChREZWxldGVNZW1iZXJSZXNwb25zZSKFAQoXVXBkYXRlTWVtYmVyUm9sZVJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQISFAoHdXNlcl9pZBgDIAEoCUID4EECEiQKBHJvbGUYBCABKA4yES5pbS5sb2dpYy52MS5Sb2xlQgPgQQIiGgoYVXBkYXRlTWVtYmVyUm9sZVJlc3BvbnNlMqkICgxHcm91cFNlcnZpY2USZgoLQ3JlYXRlR3JvdXASHy5pbS5sb2dpYy52MS5DcmVhdGVHcm91cFJlcXVlc3QaEi5pbS5sb2dpYy52MS5Hcm91cCIiqtQYBQgCGMkBgtPkkwITOgEqIg4vYXBpL3YxL2dyb3VwcxJnCghHZXRHcm91cBIcLmltLmxvZ2ljLnYxLkdldEdyb3VwUmVxdWVzdBoSLmltLmxvZ2ljLnYxLkdyb3VwIimq1BgECAIgAYLT5JMCGxIZL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfRJwCgtVcGRhdGVHcm91cBIfLmltLmxvZ2ljLnYxLlVwZGF0ZUdyb3VwUmVxdWVzdBoSLmltLmxvZ2ljLnYxLkdyb3VwIiyq1BgECAIgAYLT5JMCHjoBKjIZL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfRJ7CgtEZWxldGVHcm91cBIfLmltLmxvZ2ljLnYxLkRlbGV0ZUdyb3VwUmVxdWVzdBogLmltLmxvZ2ljLnYxLkRlbGV0ZUdyb3VwUmVzcG9uc2UiKarUGAQIAiABgtPkkwIbKhkvYXBpL3YxL2dyb3Vwcy97Z3JvdXBfaWR9Eo8BCgtMaXN0TWVtYmVycxIrLmltLmxvZ2ljLnYxLkdyb3VwU2VydmljZUxpc3RNZW1iZXJzUmVxdWVzdBogLmltLmxvZ2ljLnYxLkxpc3RNZW1iZXJzUmVzcG9uc2UiMarUGAQIAiABgtPkkwIjEiEvYXBpL3YxL2dyb3Vwcy97Z3JvdXBfaWR9L21lbWJlcnMSjAEKDUNyZWF0ZU1lbWJlcnMSIS5pbS5sb2dpYy52MS5DcmVhdGVNZW1iZXJzUmVxdWVzdBoiLmltLmxvZ2ljLnYxLkNyZWF0ZU1lbWJlcnNSZXNwb25zZSI0qtQYBAgCIAGC0+STAiY6ASoiIS9hcGkvdjEvZ3JvdXBzL3tncm91cF9pZH0vbWVtYmVycxKQAQoMRGVsZXRlTWVtYmVyEiAuaW0ubG9naWMudjEuRGVsZXRlTWVtYmVyUmVxdWVzdBohLmltLmxvZ2ljLnYxLkRlbGV0ZU1lbWJlclJlc3BvbnNlIjuq1BgECAIgAYLT5JMCLSorL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfS9tZW1iZXJzL3t1c2VyX2lkfRKkAQoQVXBkYXRlTWVtYmVyUm9sZRIkLmltLmxvZ2ljLnYxLlVwZGF0ZU1lbWJlclJvbGVSZXF1ZXN0GiUuaW0ubG9naWMudjEuVXBkYXRlTWVtYmVyUm9sZVJlc3BvbnNlIkOq1BgECAIgAYLT5JMCNToBKhowL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfS9tZW1iZXJzL3t1c2VyX2lkfS9yb2xlYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_im_logic_v1_conversation, file_im_logic_v1_message, file_im_options_v1_options]);
+  fileDesc("ChdpbS9sb2dpYy92MS9ncm91cC5wcm90bxILaW0ubG9naWMudjEiqQIKBUdyb3VwEhcKD2NvbnZlcnNhdGlvbl9pZBgBIAEoCRIrCgR0eXBlGAIgASgOMh0uaW0ubG9naWMudjEuQ29udmVyc2F0aW9uVHlwZRIMCgRuYW1lGAMgASgJEhIKCmF2YXRhcl91cmwYBCABKAkSEAoIb3duZXJfaWQYBSABKAkSFAoMbWVtYmVyX2NvdW50GAYgASgFEioKDGxhc3RfbWVzc2FnZRgIIAEoCzIULmltLmxvZ2ljLnYxLk1lc3NhZ2USEwoLbGFzdF9zZXFfaWQYCSABKAMSEwoLcmVhZF9zZXFfaWQYCiABKAMSFAoMdW5yZWFkX2NvdW50GAsgASgDEhIKCnVwZGF0ZWRfYXQYDCABKAMSEAoIZ3JvdXBfaWQYDSABKAkiWwoSQ3JlYXRlR3JvdXBSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIYCgRuYW1lGAIgASgJQgrgQQK6SARyAhhkEhIKCm1lbWJlcl9pZHMYAyADKAkiQQoPR2V0R3JvdXBSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIVCghncm91cF9pZBgCIAEoCUID4EECIp0BChJVcGRhdGVHcm91cFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQISHAoEbmFtZRgDIAEoCUIJukgGcgQQARhkSACIAQESIQoKYXZhdGFyX3VybBgEIAEoCUIIukgFcgMYgAhIAYgBAUIHCgVfbmFtZUINCgtfYXZhdGFyX3VybCJEChJEZWxldGVHcm91cFJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQIiFQoTRGVsZXRlR3JvdXBSZXNwb25zZSJQCh5Hcm91cFNlcnZpY2VMaXN0TWVtYmVyc1JlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQIiXQoUQ3JlYXRlTWVtYmVyc1JlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhUKCGdyb3VwX2lkGAIgASgJQgPgQQISFQoIdXNlcl9pZHMYAyADKAlCA+BBAiIXChVDcmVhdGVNZW1iZXJzUmVzcG9uc2UiWwoTRGVsZXRlTWVtYmVyUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAhIUCgd1c2VyX2lkGAMgASgJQgPgQQIiFgoURGVsZXRlTWVtYmVyUmVzcG9uc2UijwEKF1VwZGF0ZU1lbWJlclJvbGVSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIVCghncm91cF9pZBgCIAEoCUID4EECEhQKB3VzZXJfaWQYAyABKAlCA+BBAhIuCgRyb2xlGAQgASgOMhEuaW0ubG9naWMudjEuUm9sZUIN4EECukgHggEEGAEYAiIaChhVcGRhdGVNZW1iZXJSb2xlUmVzcG9uc2UiQgoQSm9pbkdyb3VwUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAiITChFKb2luR3JvdXBSZXNwb25zZSJcChRUcmFuc2Zlckdyb3VwUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESFQoIZ3JvdXBfaWQYAiABKAlCA+BBAhIUCgd1c2VyX2lkGAMgASgJQgPgQQIiFwoVVHJhbnNmZXJHcm91cFJlc3BvbnNlMrYKCgxHcm91cFNlcnZpY2USZgoLQ3JlYXRlR3JvdXASHy5pbS5sb2dpYy52MS5DcmVhdGVHcm91cFJlcXVlc3QaEi5pbS5sb2dpYy52MS5Hcm91cCIiqtQYBQgCGMkBgtPkkwITOgEqIg4vYXBpL3YxL2dyb3VwcxJnCghHZXRHcm91cBIcLmltLmxvZ2ljLnYxLkdldEdyb3VwUmVxdWVzdBoSLmltLmxvZ2ljLnYxLkdyb3VwIimq1BgECAIgAYLT5JMCGxIZL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfRJwCgtVcGRhdGVHcm91cBIfLmltLmxvZ2ljLnYxLlVwZGF0ZUdyb3VwUmVxdWVzdBoSLmltLmxvZ2ljLnYxLkdyb3VwIiyq1BgECAIgAYLT5JMCHjoBKjIZL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfRJ7CgtEZWxldGVHcm91cBIfLmltLmxvZ2ljLnYxLkRlbGV0ZUdyb3VwUmVxdWVzdBogLmltLmxvZ2ljLnYxLkRlbGV0ZUdyb3VwUmVzcG9uc2UiKarUGAQIAiABgtPkkwIbKhkvYXBpL3YxL2dyb3Vwcy97Z3JvdXBfaWR9Eo8BCgtMaXN0TWVtYmVycxIrLmltLmxvZ2ljLnYxLkdyb3VwU2VydmljZUxpc3RNZW1iZXJzUmVxdWVzdBogLmltLmxvZ2ljLnYxLkxpc3RNZW1iZXJzUmVzcG9uc2UiMarUGAQIAiABgtPkkwIjEiEvYXBpL3YxL2dyb3Vwcy97Z3JvdXBfaWR9L21lbWJlcnMSjAEKDUNyZWF0ZU1lbWJlcnMSIS5pbS5sb2dpYy52MS5DcmVhdGVNZW1iZXJzUmVxdWVzdBoiLmltLmxvZ2ljLnYxLkNyZWF0ZU1lbWJlcnNSZXNwb25zZSI0qtQYBAgCIAGC0+STAiY6ASoiIS9hcGkvdjEvZ3JvdXBzL3tncm91cF9pZH0vbWVtYmVycxKQAQoMRGVsZXRlTWVtYmVyEiAuaW0ubG9naWMudjEuRGVsZXRlTWVtYmVyUmVxdWVzdBohLmltLmxvZ2ljLnYxLkRlbGV0ZU1lbWJlclJlc3BvbnNlIjuq1BgECAIgAYLT5JMCLSorL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfS9tZW1iZXJzL3t1c2VyX2lkfRKkAQoQVXBkYXRlTWVtYmVyUm9sZRIkLmltLmxvZ2ljLnYxLlVwZGF0ZU1lbWJlclJvbGVSZXF1ZXN0GiUuaW0ubG9naWMudjEuVXBkYXRlTWVtYmVyUm9sZVJlc3BvbnNlIkOq1BgECAIgAYLT5JMCNToBKhowL2FwaS92MS9ncm91cHMve2dyb3VwX2lkfS9tZW1iZXJzL3t1c2VyX2lkfS9yb2xlEn0KCUpvaW5Hcm91cBIdLmltLmxvZ2ljLnYxLkpvaW5Hcm91cFJlcXVlc3QaHi5pbS5sb2dpYy52MS5Kb2luR3JvdXBSZXNwb25zZSIxqtQYBAgCIAGC0+STAiM6ASoiHi9hcGkvdjEvZ3JvdXBzL3tncm91cF9pZH06am9pbhKLAQoNVHJhbnNmZXJHcm91cBIhLmltLmxvZ2ljLnYxLlRyYW5zZmVyR3JvdXBSZXF1ZXN0GiIuaW0ubG9naWMudjEuVHJhbnNmZXJHcm91cFJlc3BvbnNlIjOq1BgCCAKC0+STAic6ASoiIi9hcGkvdjEvZ3JvdXBzL3tncm91cF9pZH06dHJhbnNmZXJiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_im_logic_v1_conversation, file_im_logic_v1_message, file_im_options_v1_options]);
 
 /**
  * A conversation of type 2, as the caller sees it.
@@ -168,6 +169,8 @@ export type UpdateGroupRequest = Message<"im.logic.v1.UpdateGroupRequest"> & {
   name?: string | undefined;
 
   /**
+   * Empty, or an http or https URL.
+   *
    * @generated from field: optional string avatar_url = 4;
    */
   avatarUrl?: string | undefined;
@@ -365,6 +368,83 @@ export const UpdateMemberRoleResponseSchema: GenMessage<UpdateMemberRoleResponse
   messageDesc(file_im_logic_v1_group, 12);
 
 /**
+ * @generated from message im.logic.v1.JoinGroupRequest
+ */
+export type JoinGroupRequest = Message<"im.logic.v1.JoinGroupRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string group_id = 2;
+   */
+  groupId: string;
+};
+
+/**
+ * Describes the message im.logic.v1.JoinGroupRequest.
+ * Use `create(JoinGroupRequestSchema)` to create a new message.
+ */
+export const JoinGroupRequestSchema: GenMessage<JoinGroupRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_group, 13);
+
+/**
+ * @generated from message im.logic.v1.JoinGroupResponse
+ */
+export type JoinGroupResponse = Message<"im.logic.v1.JoinGroupResponse"> & {
+};
+
+/**
+ * Describes the message im.logic.v1.JoinGroupResponse.
+ * Use `create(JoinGroupResponseSchema)` to create a new message.
+ */
+export const JoinGroupResponseSchema: GenMessage<JoinGroupResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_group, 14);
+
+/**
+ * @generated from message im.logic.v1.TransferGroupRequest
+ */
+export type TransferGroupRequest = Message<"im.logic.v1.TransferGroupRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string group_id = 2;
+   */
+  groupId: string;
+
+  /**
+   * The new owner.
+   *
+   * @generated from field: string user_id = 3;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message im.logic.v1.TransferGroupRequest.
+ * Use `create(TransferGroupRequestSchema)` to create a new message.
+ */
+export const TransferGroupRequestSchema: GenMessage<TransferGroupRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_group, 15);
+
+/**
+ * @generated from message im.logic.v1.TransferGroupResponse
+ */
+export type TransferGroupResponse = Message<"im.logic.v1.TransferGroupResponse"> & {
+};
+
+/**
+ * Describes the message im.logic.v1.TransferGroupResponse.
+ * Use `create(TransferGroupResponseSchema)` to create a new message.
+ */
+export const TransferGroupResponseSchema: GenMessage<TransferGroupResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_group, 16);
+
+/**
  * A group is a conversation of type 2; group_id and conversation_id are the same id.
  *
  * @generated from service im.logic.v1.GroupService
@@ -443,6 +523,26 @@ export const GroupService: GenService<{
     methodKind: "unary";
     input: typeof UpdateMemberRoleRequestSchema;
     output: typeof UpdateMemberRoleResponseSchema;
+  },
+  /**
+   * The caller becomes a member; one who is already stays as they are. Who knows the id may join.
+   *
+   * @generated from rpc im.logic.v1.GroupService.JoinGroup
+   */
+  joinGroup: {
+    methodKind: "unary";
+    input: typeof JoinGroupRequestSchema;
+    output: typeof JoinGroupResponseSchema;
+  },
+  /**
+   * Makes another member the owner, by the owner, who stays as an admin.
+   *
+   * @generated from rpc im.logic.v1.GroupService.TransferGroup
+   */
+  transferGroup: {
+    methodKind: "unary";
+    input: typeof TransferGroupRequestSchema;
+    output: typeof TransferGroupResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_im_logic_v1_group, 0);

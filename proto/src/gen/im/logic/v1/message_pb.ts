@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import type { MessageType } from "../../gateway/v1/message_type_pb.ts";
@@ -15,7 +16,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file im/logic/v1/message.proto.
  */
 export const file_im_logic_v1_message: GenFile = /*@__PURE__*/
-  fileDesc("ChlpbS9sb2dpYy92MS9tZXNzYWdlLnByb3RvEgtpbS5sb2dpYy52MSLGAQoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIRCglzZW5kZXJfaWQYAyABKAkSMAoMbWVzc2FnZV90eXBlGAQgASgOMhouaW0uZ2F0ZXdheS52MS5NZXNzYWdlVHlwZRIPCgdjb250ZW50GAUgASgJEg4KBnNlcV9pZBgGIAEoAxIRCgl0aW1lc3RhbXAYByABKAMSFQoNY2xpZW50X21zZ19pZBgIIAEoCSKaAQoTTGlzdE1lc3NhZ2VzUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESHAoPY29udmVyc2F0aW9uX2lkGAIgASgJQgPgQQISFwoNYmVmb3JlX3NlcV9pZBgDIAEoA0gAEhYKDGFmdGVyX3NlcV9pZBgEIAEoA0gAEhEKCXBhZ2Vfc2l6ZRgFIAEoBUIICgZjdXJzb3IiUAoUTGlzdE1lc3NhZ2VzUmVzcG9uc2USJgoIbWVzc2FnZXMYASADKAsyFC5pbS5sb2dpYy52MS5NZXNzYWdlEhAKCGhhc19tb3JlGAIgASgIIs0BChJTZW5kTWVzc2FnZVJlcXVlc3QSFwoJc2VuZGVyX2lkGAEgASgJQgSo1BgBEhcKCWRldmljZV9pZBgCIAEoCUIEqNQYAhIcCg9jb252ZXJzYXRpb25faWQYAyABKAlCA+BBAhI1CgxtZXNzYWdlX3R5cGUYBCABKA4yGi5pbS5nYXRld2F5LnYxLk1lc3NhZ2VUeXBlQgPgQQISFAoHY29udGVudBgFIAEoCUID4EECEhoKDWNsaWVudF9tc2dfaWQYBiABKAlCA+BBAiJOChNTZW5kTWVzc2FnZVJlc3BvbnNlEhUKDWNsaWVudF9tc2dfaWQYASABKAkSDgoGc3RhdHVzGAIgASgJEhAKCHRyYWNlX2lkGAMgASgJMtwCCg5NZXNzYWdlU2VydmljZRKVAQoMTGlzdE1lc3NhZ2VzEiAuaW0ubG9naWMudjEuTGlzdE1lc3NhZ2VzUmVxdWVzdBohLmltLmxvZ2ljLnYxLkxpc3RNZXNzYWdlc1Jlc3BvbnNlIkCq1BgECAIgAYLT5JMCMhIwL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L21lc3NhZ2VzErEBCgtTZW5kTWVzc2FnZRIfLmltLmxvZ2ljLnYxLlNlbmRNZXNzYWdlUmVxdWVzdBogLmltLmxvZ2ljLnYxLlNlbmRNZXNzYWdlUmVzcG9uc2UiX6rUGAkIAhACGMoBIAGC0+STAkw6ASpaFToBKiIQL2FwaS92MS9tZXNzYWdlcyIwL2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L21lc3NhZ2VzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_im_gateway_v1_message_type, file_im_options_v1_options]);
+  fileDesc("ChlpbS9sb2dpYy92MS9tZXNzYWdlLnByb3RvEgtpbS5sb2dpYy52MSLGAQoHTWVzc2FnZRISCgptZXNzYWdlX2lkGAEgASgJEhcKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCRIRCglzZW5kZXJfaWQYAyABKAkSMAoMbWVzc2FnZV90eXBlGAQgASgOMhouaW0uZ2F0ZXdheS52MS5NZXNzYWdlVHlwZRIPCgdjb250ZW50GAUgASgJEg4KBnNlcV9pZBgGIAEoAxIRCgl0aW1lc3RhbXAYByABKAMSFQoNY2xpZW50X21zZ19pZBgIIAEoCSK3AQoTTGlzdE1lc3NhZ2VzUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESHAoPY29udmVyc2F0aW9uX2lkGAIgASgJQgPgQQISIAoNYmVmb3JlX3NlcV9pZBgDIAEoA0IHukgEIgIoAEgAEh8KDGFmdGVyX3NlcV9pZBgEIAEoA0IHukgEIgIoAEgAEhwKCXBhZ2Vfc2l6ZRgFIAEoBUIJukgGGgQYZCgAQggKBmN1cnNvciJQChRMaXN0TWVzc2FnZXNSZXNwb25zZRImCghtZXNzYWdlcxgBIAMoCzIULmltLmxvZ2ljLnYxLk1lc3NhZ2USEAoIaGFzX21vcmUYAiABKAgi1QEKElNlbmRNZXNzYWdlUmVxdWVzdBIXCglzZW5kZXJfaWQYASABKAlCBKjUGAESFwoJZGV2aWNlX2lkGAIgASgJQgSo1BgCEhwKD2NvbnZlcnNhdGlvbl9pZBgDIAEoCUID4EECEjUKDG1lc3NhZ2VfdHlwZRgEIAEoDjIaLmltLmdhdGV3YXkudjEuTWVzc2FnZVR5cGVCA+BBAhIUCgdjb250ZW50GAUgASgJQgPgQQISIgoNY2xpZW50X21zZ19pZBgGIAEoCUIL4EECukgFcgMYgAEiTgoTU2VuZE1lc3NhZ2VSZXNwb25zZRIVCg1jbGllbnRfbXNnX2lkGAEgASgJEg4KBnN0YXR1cxgCIAEoCRIQCgh0cmFjZV9pZBgDIAEoCSJmChREZWxldGVNZXNzYWdlUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESHAoPY29udmVyc2F0aW9uX2lkGAIgASgJQgPgQQISFwoKbWVzc2FnZV9pZBgDIAEoCUID4EECIhcKFURlbGV0ZU1lc3NhZ2VSZXNwb25zZSJtChVFeHBvcnRNZXNzYWdlc1JlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhwKD2NvbnZlcnNhdGlvbl9pZBgCIAEoCUID4EECEh0KDGFmdGVyX3NlcV9pZBgDIAEoA0IHukgEIgIoACKPAQoNU2VhcmNoUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESGgoFcXVlcnkYAiABKAlCC+BBArpIBXIDGIABEhcKD2NvbnZlcnNhdGlvbl9pZBgDIAEoCRIcCglwYWdlX3NpemUYBCABKAVCCbpIBhoEGGQoABISCgpwYWdlX3Rva2VuGAUgASgJIlEKDlNlYXJjaFJlc3BvbnNlEiYKCG1lc3NhZ2VzGAEgAygLMhQuaW0ubG9naWMudjEuTWVzc2FnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkyhQYKDk1lc3NhZ2VTZXJ2aWNlEpUBCgxMaXN0TWVzc2FnZXMSIC5pbS5sb2dpYy52MS5MaXN0TWVzc2FnZXNSZXF1ZXN0GiEuaW0ubG9naWMudjEuTGlzdE1lc3NhZ2VzUmVzcG9uc2UiQKrUGAQIAiABgtPkkwIyEjAvYXBpL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0vbWVzc2FnZXMSswEKC1NlbmRNZXNzYWdlEh8uaW0ubG9naWMudjEuU2VuZE1lc3NhZ2VSZXF1ZXN0GiAuaW0ubG9naWMudjEuU2VuZE1lc3NhZ2VSZXNwb25zZSJhqtQYCwgCEAIYygEgASgEgtPkkwJMOgEqWhU6ASoiEC9hcGkvdjEvbWVzc2FnZXMiMC9hcGkvdjEvY29udmVyc2F0aW9ucy97Y29udmVyc2F0aW9uX2lkfS9tZXNzYWdlcxKlAQoNRGVsZXRlTWVzc2FnZRIhLmltLmxvZ2ljLnYxLkRlbGV0ZU1lc3NhZ2VSZXF1ZXN0GiIuaW0ubG9naWMudjEuRGVsZXRlTWVzc2FnZVJlc3BvbnNlIk2q1BgECAIgAYLT5JMCPyo9L2FwaS92MS9jb252ZXJzYXRpb25zL3tjb252ZXJzYXRpb25faWR9L21lc3NhZ2VzL3ttZXNzYWdlX2lkfRKXAQoORXhwb3J0TWVzc2FnZXMSIi5pbS5sb2dpYy52MS5FeHBvcnRNZXNzYWdlc1JlcXVlc3QaFC5pbS5sb2dpYy52MS5NZXNzYWdlIkmq1BgGCAIgASgFgtPkkwI5EjcvYXBpL3YxL2NvbnZlcnNhdGlvbnMve2NvbnZlcnNhdGlvbl9pZH0vbWVzc2FnZXM6ZXhwb3J0MAESYwoGU2VhcmNoEhouaW0ubG9naWMudjEuU2VhcmNoUmVxdWVzdBobLmltLmxvZ2ljLnYxLlNlYXJjaFJlc3BvbnNlIiCq1BgGCAIgASgFgtPkkwIQEg4vYXBpL3YxL3NlYXJjaGIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_im_gateway_v1_message_type, file_im_options_v1_options]);
 
 /**
  * @generated from message im.logic.v1.Message
@@ -223,6 +224,140 @@ export const SendMessageResponseSchema: GenMessage<SendMessageResponse> = /*@__P
   messageDesc(file_im_logic_v1_message, 4);
 
 /**
+ * @generated from message im.logic.v1.DeleteMessageRequest
+ */
+export type DeleteMessageRequest = Message$1<"im.logic.v1.DeleteMessageRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * @generated from field: string message_id = 3;
+   */
+  messageId: string;
+};
+
+/**
+ * Describes the message im.logic.v1.DeleteMessageRequest.
+ * Use `create(DeleteMessageRequestSchema)` to create a new message.
+ */
+export const DeleteMessageRequestSchema: GenMessage<DeleteMessageRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_message, 5);
+
+/**
+ * @generated from message im.logic.v1.DeleteMessageResponse
+ */
+export type DeleteMessageResponse = Message$1<"im.logic.v1.DeleteMessageResponse"> & {
+};
+
+/**
+ * Describes the message im.logic.v1.DeleteMessageResponse.
+ * Use `create(DeleteMessageResponseSchema)` to create a new message.
+ */
+export const DeleteMessageResponseSchema: GenMessage<DeleteMessageResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_message, 6);
+
+/**
+ * @generated from message im.logic.v1.ExportMessagesRequest
+ */
+export type ExportMessagesRequest = Message$1<"im.logic.v1.ExportMessagesRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string conversation_id = 2;
+   */
+  conversationId: string;
+
+  /**
+   * Only the messages above it.
+   *
+   * @generated from field: int64 after_seq_id = 3;
+   */
+  afterSeqId: bigint;
+};
+
+/**
+ * Describes the message im.logic.v1.ExportMessagesRequest.
+ * Use `create(ExportMessagesRequestSchema)` to create a new message.
+ */
+export const ExportMessagesRequestSchema: GenMessage<ExportMessagesRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_message, 7);
+
+/**
+ * @generated from message im.logic.v1.SearchRequest
+ */
+export type SearchRequest = Message$1<"im.logic.v1.SearchRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string query = 2;
+   */
+  query: string;
+
+  /**
+   * Default: all of the caller's.
+   *
+   * @generated from field: string conversation_id = 3;
+   */
+  conversationId: string;
+
+  /**
+   * 1 to 100, default 20.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message im.logic.v1.SearchRequest.
+ * Use `create(SearchRequestSchema)` to create a new message.
+ */
+export const SearchRequestSchema: GenMessage<SearchRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_message, 8);
+
+/**
+ * @generated from message im.logic.v1.SearchResponse
+ */
+export type SearchResponse = Message$1<"im.logic.v1.SearchResponse"> & {
+  /**
+   * @generated from field: repeated im.logic.v1.Message messages = 1;
+   */
+  messages: Message[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message im.logic.v1.SearchResponse.
+ * Use `create(SearchResponseSchema)` to create a new message.
+ */
+export const SearchResponseSchema: GenMessage<SearchResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_message, 9);
+
+/**
  * @generated from service im.logic.v1.MessageService
  */
 export const MessageService: GenService<{
@@ -243,6 +378,36 @@ export const MessageService: GenService<{
     methodKind: "unary";
     input: typeof SendMessageRequestSchema;
     output: typeof SendMessageResponseSchema;
+  },
+  /**
+   * Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group.
+   *
+   * @generated from rpc im.logic.v1.MessageService.DeleteMessage
+   */
+  deleteMessage: {
+    methodKind: "unary";
+    input: typeof DeleteMessageRequestSchema;
+    output: typeof DeleteMessageResponseSchema;
+  },
+  /**
+   * All messages of the conversation, ascending by seq_id; one that comes while the stream runs may be the last.
+   *
+   * @generated from rpc im.logic.v1.MessageService.ExportMessages
+   */
+  exportMessages: {
+    methodKind: "server_streaming";
+    input: typeof ExportMessagesRequestSchema;
+    output: typeof MessageSchema;
+  },
+  /**
+   * Text messages of the caller's conversations whose content contains the query, without regard to case; the newest first.
+   *
+   * @generated from rpc im.logic.v1.MessageService.Search
+   */
+  search: {
+    methodKind: "unary";
+    input: typeof SearchRequestSchema;
+    output: typeof SearchResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_im_logic_v1_message, 0);

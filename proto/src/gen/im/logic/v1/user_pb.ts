@@ -4,6 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
 import { file_im_options_v1_options } from "../../options/v1/options_pb.ts";
@@ -13,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file im/logic/v1/user.proto.
  */
 export const file_im_logic_v1_user: GenFile = /*@__PURE__*/
-  fileDesc("ChZpbS9sb2dpYy92MS91c2VyLnByb3RvEgtpbS5sb2dpYy52MSJ1CgRVc2VyEg8KB3VzZXJfaWQYASABKAkSEAoIdXNlcm5hbWUYAiABKAkSEAoIbmlja25hbWUYAyABKAkSEgoKYXZhdGFyX3VybBgEIAEoCRIQCghpc19ndWVzdBgFIAEoCBISCgpjcmVhdGVkX2F0GAYgASgDIicKDEdldE1lUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAEidgoPVXBkYXRlTWVSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIVCghuaWNrbmFtZRgCIAEoCUgAiAEBEhcKCmF2YXRhcl91cmwYAyABKAlIAYgBAUILCglfbmlja25hbWVCDQoLX2F2YXRhcl91cmwiPwoOR2V0VXNlclJlcXVlc3QSFwoJY2FsbGVyX2lkGAEgASgJQgSo1BgBEhQKB3VzZXJfaWQYAiABKAlCA+BBAjKsAgoLVXNlclNlcnZpY2USVwoFR2V0TWUSGS5pbS5sb2dpYy52MS5HZXRNZVJlcXVlc3QaES5pbS5sb2dpYy52MS5Vc2VyIiCq1BgECAIgAYLT5JMCEhIQL2FwaS92MS91c2Vycy9tZRJgCghVcGRhdGVNZRIcLmltLmxvZ2ljLnYxLlVwZGF0ZU1lUmVxdWVzdBoRLmltLmxvZ2ljLnYxLlVzZXIiI6rUGAQIAiABgtPkkwIVOgEqMhAvYXBpL3YxL3VzZXJzL21lEmIKB0dldFVzZXISGy5pbS5sb2dpYy52MS5HZXRVc2VyUmVxdWVzdBoRLmltLmxvZ2ljLnYxLlVzZXIiJ6rUGAQIAiABgtPkkwIZEhcvYXBpL3YxL3VzZXJzL3t1c2VyX2lkfWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_im_options_v1_options]);
+  fileDesc("ChZpbS9sb2dpYy92MS91c2VyLnByb3RvEgtpbS5sb2dpYy52MSJ1CgRVc2VyEg8KB3VzZXJfaWQYASABKAkSEAoIdXNlcm5hbWUYAiABKAkSEAoIbmlja25hbWUYAyABKAkSEgoKYXZhdGFyX3VybBgEIAEoCRIQCghpc19ndWVzdBgFIAEoCBISCgpjcmVhdGVkX2F0GAYgASgDIicKDEdldE1lUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAEiiwEKD1VwZGF0ZU1lUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESIAoIbmlja25hbWUYAiABKAlCCbpIBnIEEAEYQEgAiAEBEiEKCmF2YXRhcl91cmwYAyABKAlCCLpIBXIDGIAISAGIAQFCCwoJX25pY2tuYW1lQg0KC19hdmF0YXJfdXJsIj8KDkdldFVzZXJSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIUCgd1c2VyX2lkGAIgASgJQgPgQQIieAoQTGlzdFVzZXJzUmVxdWVzdBIXCgljYWxsZXJfaWQYASABKAlCBKjUGAESGQoFcXVlcnkYAiABKAlCCuBBArpIBHICGEASHAoJcGFnZV9zaXplGAMgASgFQgm6SAYaBBhkKAASEgoKcGFnZV90b2tlbhgEIAEoCSJOChFMaXN0VXNlcnNSZXNwb25zZRIgCgV1c2VycxgBIAMoCzIRLmltLmxvZ2ljLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIk4KFExpc3RQcmVzZW5jZXNSZXF1ZXN0EhcKCWNhbGxlcl9pZBgBIAEoCUIEqNQYARIdCgh1c2VyX2lkcxgCIAMoCUIL4EECukgFkgECEGQiQQoVTGlzdFByZXNlbmNlc1Jlc3BvbnNlEigKCXByZXNlbmNlcxgBIAMoCzIVLmltLmxvZ2ljLnYxLlByZXNlbmNlIj4KCFByZXNlbmNlEg8KB3VzZXJfaWQYASABKAkSDgoGb25saW5lGAIgASgIEhEKCWxhc3Rfc2VlbhgDIAEoAzKTBAoLVXNlclNlcnZpY2USVwoFR2V0TWUSGS5pbS5sb2dpYy52MS5HZXRNZVJlcXVlc3QaES5pbS5sb2dpYy52MS5Vc2VyIiCq1BgECAIgAYLT5JMCEhIQL2FwaS92MS91c2Vycy9tZRJgCghVcGRhdGVNZRIcLmltLmxvZ2ljLnYxLlVwZGF0ZU1lUmVxdWVzdBoRLmltLmxvZ2ljLnYxLlVzZXIiI6rUGAQIAiABgtPkkwIVOgEqMhAvYXBpL3YxL3VzZXJzL21lEmIKB0dldFVzZXISGy5pbS5sb2dpYy52MS5HZXRVc2VyUmVxdWVzdBoRLmltLmxvZ2ljLnYxLlVzZXIiJ6rUGAQIAiABgtPkkwIZEhcvYXBpL3YxL3VzZXJzL3t1c2VyX2lkfRJrCglMaXN0VXNlcnMSHS5pbS5sb2dpYy52MS5MaXN0VXNlcnNSZXF1ZXN0Gh4uaW0ubG9naWMudjEuTGlzdFVzZXJzUmVzcG9uc2UiH6rUGAYIAiABKAWC0+STAg8SDS9hcGkvdjEvdXNlcnMSeAoNTGlzdFByZXNlbmNlcxIhLmltLmxvZ2ljLnYxLkxpc3RQcmVzZW5jZXNSZXF1ZXN0GiIuaW0ubG9naWMudjEuTGlzdFByZXNlbmNlc1Jlc3BvbnNlIiCq1BgECAIgAYLT5JMCEhIQL2FwaS92MS9wcmVzZW5jZWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_api_field_behavior, file_im_options_v1_options]);
 
 /**
  * @generated from message im.logic.v1.User
@@ -91,6 +92,8 @@ export type UpdateMeRequest = Message<"im.logic.v1.UpdateMeRequest"> & {
   nickname?: string | undefined;
 
   /**
+   * Empty, or an http or https URL.
+   *
    * @generated from field: optional string avatar_url = 3;
    */
   avatarUrl?: string | undefined;
@@ -126,6 +129,132 @@ export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
   messageDesc(file_im_logic_v1_user, 3);
 
 /**
+ * @generated from message im.logic.v1.ListUsersRequest
+ */
+export type ListUsersRequest = Message<"im.logic.v1.ListUsersRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: string query = 2;
+   */
+  query: string;
+
+  /**
+   * 1 to 100, default 20.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message im.logic.v1.ListUsersRequest.
+ * Use `create(ListUsersRequestSchema)` to create a new message.
+ */
+export const ListUsersRequestSchema: GenMessage<ListUsersRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_user, 4);
+
+/**
+ * @generated from message im.logic.v1.ListUsersResponse
+ */
+export type ListUsersResponse = Message<"im.logic.v1.ListUsersResponse"> & {
+  /**
+   * @generated from field: repeated im.logic.v1.User users = 1;
+   */
+  users: User[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message im.logic.v1.ListUsersResponse.
+ * Use `create(ListUsersResponseSchema)` to create a new message.
+ */
+export const ListUsersResponseSchema: GenMessage<ListUsersResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_user, 5);
+
+/**
+ * @generated from message im.logic.v1.ListPresencesRequest
+ */
+export type ListPresencesRequest = Message<"im.logic.v1.ListPresencesRequest"> & {
+  /**
+   * @generated from field: string caller_id = 1;
+   */
+  callerId: string;
+
+  /**
+   * @generated from field: repeated string user_ids = 2;
+   */
+  userIds: string[];
+};
+
+/**
+ * Describes the message im.logic.v1.ListPresencesRequest.
+ * Use `create(ListPresencesRequestSchema)` to create a new message.
+ */
+export const ListPresencesRequestSchema: GenMessage<ListPresencesRequest> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_user, 6);
+
+/**
+ * @generated from message im.logic.v1.ListPresencesResponse
+ */
+export type ListPresencesResponse = Message<"im.logic.v1.ListPresencesResponse"> & {
+  /**
+   * @generated from field: repeated im.logic.v1.Presence presences = 1;
+   */
+  presences: Presence[];
+};
+
+/**
+ * Describes the message im.logic.v1.ListPresencesResponse.
+ * Use `create(ListPresencesResponseSchema)` to create a new message.
+ */
+export const ListPresencesResponseSchema: GenMessage<ListPresencesResponse> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_user, 7);
+
+/**
+ * @generated from message im.logic.v1.Presence
+ */
+export type Presence = Message<"im.logic.v1.Presence"> & {
+  /**
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+
+  /**
+   * @generated from field: bool online = 2;
+   */
+  online: boolean;
+
+  /**
+   * Unix seconds; 0: never, or not known.
+   *
+   * @generated from field: int64 last_seen = 3;
+   */
+  lastSeen: bigint;
+};
+
+/**
+ * Describes the message im.logic.v1.Presence.
+ * Use `create(PresenceSchema)` to create a new message.
+ */
+export const PresenceSchema: GenMessage<Presence> = /*@__PURE__*/
+  messageDesc(file_im_logic_v1_user, 8);
+
+/**
  * @generated from service im.logic.v1.UserService
  */
 export const UserService: GenService<{
@@ -152,6 +281,26 @@ export const UserService: GenService<{
     methodKind: "unary";
     input: typeof GetUserRequestSchema;
     output: typeof UserSchema;
+  },
+  /**
+   * Those whose username or nickname contains the query, without regard to case; by username.
+   *
+   * @generated from rpc im.logic.v1.UserService.ListUsers
+   */
+  listUsers: {
+    methodKind: "unary";
+    input: typeof ListUsersRequestSchema;
+    output: typeof ListUsersResponseSchema;
+  },
+  /**
+   * In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0.
+   *
+   * @generated from rpc im.logic.v1.UserService.ListPresences
+   */
+  listPresences: {
+    methodKind: "unary";
+    input: typeof ListPresencesRequestSchema;
+    output: typeof ListPresencesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_im_logic_v1_user, 0);

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file im/options/v1/options.proto.
  */
 export const file_im_options_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChtpbS9vcHRpb25zL3YxL29wdGlvbnMucHJvdG8SDWltLm9wdGlvbnMudjEifgoGTWV0aG9kEiEKBGF1dGgYASABKA4yEy5pbS5vcHRpb25zLnYxLkF1dGgSJQoGdGFyZ2V0GAIgASgOMhUuaW0ub3B0aW9ucy52MS5UYXJnZXQSFgoOc3VjY2Vzc19zdGF0dXMYAyABKA0SEgoKaWRlbXBvdGVudBgEIAEoCCo8CgRBdXRoEhQKEEFVVEhfVU5TUEVDSUZJRUQQABIPCgtBVVRIX1BVQkxJQxABEg0KCUFVVEhfVVNFUhACKkcKBlRhcmdldBIWChJUQVJHRVRfVU5TUEVDSUZJRUQQABIQCgxUQVJHRVRfTE9HSUMQARITCg9UQVJHRVRfVVBTVFJFQU0QAiprCghJZGVudGl0eRIYChRJREVOVElUWV9VTlNQRUNJRklFRBAAEhQKEElERU5USVRZX1VTRVJfSUQQARIWChJJREVOVElUWV9ERVZJQ0VfSUQQAhIXChNJREVOVElUWV9TRVNTSU9OX0lEEAM6TwoGbWV0aG9kEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYxYoDIAEoCzIVLmltLm9wdGlvbnMudjEuTWV0aG9kUgZtZXRob2Q6VAoIaWRlbnRpdHkSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGMWKAyABKA4yFy5pbS5vcHRpb25zLnYxLklkZW50aXR5UghpZGVudGl0eTpCCgxmcmFtZV9tZXRob2QSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGMaKAyABKAlSC2ZyYW1lTWV0aG9kYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChtpbS9vcHRpb25zL3YxL29wdGlvbnMucHJvdG8SDWltLm9wdGlvbnMudjEirAEKBk1ldGhvZBIhCgRhdXRoGAEgASgOMhMuaW0ub3B0aW9ucy52MS5BdXRoEiUKBnRhcmdldBgCIAEoDjIVLmltLm9wdGlvbnMudjEuVGFyZ2V0EhYKDnN1Y2Nlc3Nfc3RhdHVzGAMgASgNEhIKCmlkZW1wb3RlbnQYBCABKAgSLAoKcmF0ZV9jbGFzcxgFIAEoDjIYLmltLm9wdGlvbnMudjEuUmF0ZUNsYXNzKpcBCglSYXRlQ2xhc3MSGgoWUkFURV9DTEFTU19VTlNQRUNJRklFRBAAEhMKD1JBVEVfQ0xBU1NfUkVBRBABEhQKEFJBVEVfQ0xBU1NfV1JJVEUQAhIUChBSQVRFX0NMQVNTX0xPR0lOEAMSEwoPUkFURV9DTEFTU19TRU5EEAQSGAoUUkFURV9DTEFTU19FWFBFTlNJVkUQBSpOCgRBdXRoEhQKEEFVVEhfVU5TUEVDSUZJRUQQABIPCgtBVVRIX1BVQkxJQxABEg0KCUFVVEhfVVNFUhACEhAKDEFVVEhfU0VSVklDRRADKlsKBlRhcmdldBIWChJUQVJHRVRfVU5TUEVDSUZJRUQQABIQCgxUQVJHRVRfTE9HSUMQARITCg9UQVJHRVRfVVBTVFJFQU0QAhISCg5UQVJHRVRfR0FURVdBWRADKmsKCElkZW50aXR5EhgKFElERU5USVRZX1VOU1BFQ0lGSUVEEAASFAoQSURFTlRJVFlfVVNFUl9JRBABEhYKEklERU5USVRZX0RFVklDRV9JRBACEhcKE0lERU5USVRZX1NFU1NJT05fSUQQAzpPCgZtZXRob2QSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjFigMgASgLMhUuaW0ub3B0aW9ucy52MS5NZXRob2RSBm1ldGhvZDpUCghpZGVudGl0eRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYxYoDIAEoDjIXLmltLm9wdGlvbnMudjEuSWRlbnRpdHlSCGlkZW50aXR5OkIKDGZyYW1lX21ldGhvZBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYxooDIAEoCVILZnJhbWVNZXRob2RiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * @generated from message im.options.v1.Method
@@ -43,6 +43,13 @@ export type Method = Message<"im.options.v1.Method"> & {
    * @generated from field: bool idempotent = 4;
    */
   idempotent: boolean;
+
+  /**
+   * What this method's calls are counted with, where calls are limited.
+   *
+   * @generated from field: im.options.v1.RateClass rate_class = 5;
+   */
+  rateClass: RateClass;
 };
 
 /**
@@ -51,6 +58,60 @@ export type Method = Message<"im.options.v1.Method"> & {
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
   messageDesc(file_im_options_v1_options, 0);
+
+/**
+ * @generated from enum im.options.v1.RateClass
+ */
+export const RateClass = {
+  /**
+   * By what the method does: READ where its route is a GET, else WRITE.
+   *
+   * @generated from enum value: RATE_CLASS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: RATE_CLASS_READ = 1;
+   */
+  READ: 1,
+
+  /**
+   * @generated from enum value: RATE_CLASS_WRITE = 2;
+   */
+  WRITE: 2,
+
+  /**
+   * Tries at a password or a token.
+   *
+   * @generated from enum value: RATE_CLASS_LOGIN = 3;
+   */
+  LOGIN: 3,
+
+  /**
+   * Messages.
+   *
+   * @generated from enum value: RATE_CLASS_SEND = 4;
+   */
+  SEND: 4,
+
+  /**
+   * What costs the back end much.
+   *
+   * @generated from enum value: RATE_CLASS_EXPENSIVE = 5;
+   */
+  EXPENSIVE: 5,
+} as const;
+
+/**
+ * @generated from enum im.options.v1.RateClass
+ */
+export type RateClass = (typeof RateClass)[keyof typeof RateClass] | UnknownEnum;
+
+/**
+ * Describes the enum im.options.v1.RateClass.
+ */
+export const RateClassSchema: GenEnum<RateClass> = /*@__PURE__*/
+  enumDesc(file_im_options_v1_options, 0);
 
 /**
  * @generated from enum im.options.v1.Auth
@@ -74,6 +135,13 @@ export const Auth = {
    * @generated from enum value: AUTH_USER = 2;
    */
   USER: 2,
+
+  /**
+   * A back end, on the internal port: never a client.
+   *
+   * @generated from enum value: AUTH_SERVICE = 3;
+   */
+  SERVICE: 3,
 } as const;
 
 /**
@@ -85,7 +153,7 @@ export type Auth = (typeof Auth)[keyof typeof Auth] | UnknownEnum;
  * Describes the enum im.options.v1.Auth.
  */
 export const AuthSchema: GenEnum<Auth> = /*@__PURE__*/
-  enumDesc(file_im_options_v1_options, 0);
+  enumDesc(file_im_options_v1_options, 1);
 
 /**
  * @generated from enum im.options.v1.Target
@@ -109,6 +177,13 @@ export const Target = {
    * @generated from enum value: TARGET_UPSTREAM = 2;
    */
   UPSTREAM: 2,
+
+  /**
+   * This gateway itself.
+   *
+   * @generated from enum value: TARGET_GATEWAY = 3;
+   */
+  GATEWAY: 3,
 } as const;
 
 /**
@@ -120,7 +195,7 @@ export type Target = (typeof Target)[keyof typeof Target] | UnknownEnum;
  * Describes the enum im.options.v1.Target.
  */
 export const TargetSchema: GenEnum<Target> = /*@__PURE__*/
-  enumDesc(file_im_options_v1_options, 1);
+  enumDesc(file_im_options_v1_options, 2);
 
 /**
  * @generated from enum im.options.v1.Identity
@@ -162,7 +237,7 @@ export type Identity = (typeof Identity)[keyof typeof Identity] | UnknownEnum;
  * Describes the enum im.options.v1.Identity.
  */
 export const IdentitySchema: GenEnum<Identity> = /*@__PURE__*/
-  enumDesc(file_im_options_v1_options, 2);
+  enumDesc(file_im_options_v1_options, 3);
 
 /**
  * How the gateway treats this method. A method without `auth` stops the gateway at its start.
