@@ -55,6 +55,7 @@ async function startGateway(name: GatewayName, { brokers, secret, id, profileFol
     "server.http_addr=127.0.0.1:0",
     "metrics.addr=127.0.0.1:0",
     "internal.addr=127.0.0.1:0",
+    "internal.addr=127.0.0.1:0",
     `jwt.secret=${secret}`,
     `kafka.brokers=${brokers.join(",")}`,
     `grpc.logic.direct_addr=127.0.0.1:${port}`,

@@ -102,7 +102,7 @@ describe.each(gatewayCommands)("%s", (command) => {
     const people = launch("people", command, [...set, "log.format=pretty", "log.level=debug"]);
     const line = await people.waitForLine(/ INFO {2}server: listening .*http_addr="127\.0\.0\.1:\d+"/, 20_000);
     const address = /http_addr="([^"]+)"/.exec(line)?.[1];
-    await sayHostileThings({ http: `http://${address}`, ws: `ws://${address}/ws`, metrics: "" });
+    await sayHostileThings({ http: `http://${address}`, ws: `ws://${address}/ws`, metrics: "", internal: "" });
     expect((await people.stop()).code).toBe(0);
     expectCleanPrettyLines(recordedLines().filter(({ process }) => process === "people"));
     const programs = launch("programs", command, set);
@@ -114,7 +114,14 @@ describe.each(gatewayCommands)("%s", (command) => {
     const address = await freeAddress();
     const first = launch("first", command, [`server.http_addr=${address}`]);
     await first.waitForLine(/"message":"listening"/, 20_000);
-    const second = await run(command, ["--set", `server.http_addr=${address}`, "--set", "metrics.addr=127.0.0.1:0"]);
+    const second = await run(command, [
+      "--set",
+      `server.http_addr=${address}`,
+      "--set",
+      "metrics.addr=127.0.0.1:0",
+      "--set",
+      "internal.addr=127.0.0.1:0",
+    ]);
     expect(second.code).toBe(1);
     expect(second.output).toContain(address.split(":")[1]);
     expect((await first.stop()).code).toBe(0);

@@ -7,7 +7,7 @@ import { connect, direct, openSocket, refusedUpgrade, register, type User } from
 import { closeFrame, connectRaw, frame, handshake, type RawConnection, request } from "./raw-connection.ts";
 import type { GatewayAddress } from "./world.ts";
 import { gatewayCommands } from "./world.ts";
-import { freeAddress, launch } from "./worlds/program.ts";
+import { freeAddress, freeGateway, launch } from "./worlds/program.ts";
 
 const [text, binary, continuation] = [0x81, 0x82, 0x80];
 const [textBegins, compressed, reserved] = [0x01, 0xc1, 0x83];
@@ -22,12 +22,8 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
   let user: User;
 
   const start = async (...settings: readonly string[]): Promise<{ process: Part; gateway: GatewayAddress }> => {
-    const [address, metrics] = [await freeAddress(), await freeAddress()];
-    const set = [`server.http_addr=${address}`, `metrics.addr=${metrics}`, ...settings];
-    return {
-      process: launch("gateway", command, set),
-      gateway: { http: `http://${address}`, ws: `ws://${address}/ws`, metrics: `http://${metrics}/metrics` },
-    };
+    const { gateway, settings: ports } = await freeGateway();
+    return { process: launch("gateway", command, [...ports, ...settings]), gateway };
   };
 
   beforeAll(async () => {

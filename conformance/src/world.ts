@@ -22,6 +22,8 @@ export interface GatewayAddress {
   readonly ws: string;
   /** Where it is scraped. */
   readonly metrics: string;
+  /** The port for back ends: `http://127.0.0.1:port` */
+  readonly internal: string;
 }
 
 export interface WorldPart {

@@ -38,7 +38,7 @@ async function expectAccepted(command: string, env: Readonly<Record<string, stri
           IM__HTTP_ADDR: "127.0.0.1:0",
           IM__DATA_DIR: dataDir,
         }
-      : { IM__SERVER__HTTP_ADDR: "127.0.0.1:0", IM__METRICS__ADDR: "127.0.0.1:0" };
+      : { IM__SERVER__HTTP_ADDR: "127.0.0.1:0", IM__METRICS__ADDR: "127.0.0.1:0", IM__INTERNAL__ADDR: "127.0.0.1:0" };
   part = startProcess({
     name: command,
     command: join(repository, "bin", command),

@@ -70,6 +70,7 @@ it("starts a gateway that is healthy by the image's own check", async () => {
   const gateway = launch("im-gateway", [], {
     IM__SERVER__HTTP_ADDR: `127.0.0.1:${port}`,
     IM__METRICS__ADDR: "127.0.0.1:0",
+    IM__INTERNAL__ADDR: "127.0.0.1:0",
   });
   await gateway.waitForLine(/"message":"listening"/, 20_000);
   const [, check = ""] = /CMD (\["node", "-e", .*\])$/m.exec(dockerfile) ?? [];

@@ -6,6 +6,7 @@ import { badInputScenarios } from "./bad-input/index.ts";
 import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
+import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
 import { socketScenarios } from "./sockets.ts";
 
@@ -36,6 +37,7 @@ export function scenarios<W extends World>(
     accountScenarios(world);
     socketScenarios(world);
     messageScenarios(world);
+    pushScenarios(world);
     metricScenarios(world);
     badInputScenarios(world);
     more(world);

@@ -3,7 +3,7 @@ import { waitFor } from "@im-gateway/tools/process";
 import { describe, expect, test } from "vitest";
 import { asRecord, connect, direct, refusedUpgrade, register, rest } from "../client.ts";
 import type { GatewayAddress } from "../world.ts";
-import { freeAddress, launch } from "../worlds/program.ts";
+import { freeGateway, launch } from "../worlds/program.ts";
 import type { RealWorld } from "../worlds/real.ts";
 
 /** `grpc.logic.timeout` of every gateway here, and what a busy machine adds. */
@@ -47,19 +47,12 @@ export function partsAwayScenarios(world: () => RealWorld): void {
       const sender = await connect(a(), alice);
       const { kafka, etcd, logic } = world();
       await Promise.all([kafka.kill(), etcd.kill(), logic.kill()]);
-      const address = await freeAddress();
-      const metrics = await freeAddress();
-      const c: GatewayAddress = {
-        http: `http://${address}`,
-        ws: `ws://${address}/ws`,
-        metrics: `http://${metrics}/metrics`,
-      };
+      const { gateway: c, settings } = await freeGateway();
       const program = launch("gateway-c", world().command, [
         ...world().settings,
         "gateway_id=gateway-c",
         "grpc.logic.service_name=im-logic",
-        `server.http_addr=${address}`,
-        `metrics.addr=${metrics}`,
+        ...settings,
       ]);
       const logicStarts = logic.start();
 

@@ -2,12 +2,13 @@
 import { join } from "node:path";
 import { freePort, type Part, startProcess } from "@im-gateway/tools/process";
 import { recordLine } from "../output.ts";
-import type { WorldPart } from "../world.ts";
+import type { GatewayAddress, WorldPart } from "../world.ts";
 
 const repository: string = join(import.meta.dirname, "../../..");
 /** Plain names that a developer may have set, and that a test must not see. */
 const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined };
 const startTimeoutMs = 30_000;
+const ownPorts: readonly string[] = ["metrics.addr=127.0.0.1:0", "internal.addr=127.0.0.1:0"];
 
 export interface Program extends WorldPart {
   readonly output: readonly string[];
@@ -76,10 +77,27 @@ export function launch(
   const args = [
     "serve",
     ...(config === undefined ? [] : ["--config", join(repository, "configs", config)]),
-    // Its default port is one for the machine, not for a test.
-    ...[...(command === "im-logic" ? [] : ["metrics.addr=127.0.0.1:0"]), ...set].flatMap((one) => ["--set", one]),
+    // Its default ports are some for the machine, not for a test.
+    ...[...(command === "im-logic" ? [] : ownPorts), ...set].flatMap((one) => ["--set", one]),
   ];
   return start(name, command, args, scratch);
+}
+
+/** Addresses for a gateway that is still to start, and what makes it open them. */
+export async function freeGateway(): Promise<{
+  readonly gateway: GatewayAddress;
+  readonly settings: readonly string[];
+}> {
+  const [http, metrics, internal] = await Promise.all([freeAddress(), freeAddress(), freeAddress()]);
+  return {
+    gateway: {
+      http: `http://${http}`,
+      ws: `ws://${http}/ws`,
+      metrics: `http://${metrics}/metrics`,
+      internal: `http://${internal}`,
+    },
+    settings: [`server.http_addr=${http}`, `metrics.addr=${metrics}`, `internal.addr=${internal}`],
+  };
 }
 
 /** Runs a launcher of `bin/` that ends by itself. */

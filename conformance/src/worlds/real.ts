@@ -6,7 +6,7 @@ import { type Etcd, startEtcd } from "@im-gateway/tools/etcd";
 import { type Kafka, startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import type { GatewayCommand, World, WorldPart } from "../world.ts";
-import { createProgram, freeAddress, type Program } from "./program.ts";
+import { createProgram, freeAddress, freeGateway, type Program } from "./program.ts";
 
 export const realParts: readonly string[] = ["kafka", "etcd", "im-logic", "gateway-a", "gateway-b"];
 
@@ -24,28 +24,29 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
   const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
   const [kafka, etcd] = await Promise.all([startKafka(), startEtcd()]);
   const shared = [`kafka.brokers=${kafka.brokers.join(",")}`, `coordinator.endpoints=${etcd.endpoints.join(",")}`];
-  const [grpc, http, a, b] = [await freeAddress(), await freeAddress(), await freeAddress(), await freeAddress()];
-  const [metricsA, metricsB] = [await freeAddress(), await freeAddress()];
+  const [grpc, http] = [await freeAddress(), await freeAddress()];
+  const [a, b] = [await freeGateway(), await freeGateway()];
   const logic = createProgram(
     "im-logic",
     "im-logic",
     [...shared, `grpc_addr=${grpc}`, `http_addr=${http}`, `data_dir=${dataDir}`],
     { holdsSockets: false, config: "im-logic.yaml", scratch: dataDir },
   );
-  const gateway = (id: string, address: string, metrics: string): Program =>
-    createProgram(
-      id,
-      command,
-      [...shared, `gateway_id=${id}`, `server.http_addr=${address}`, `metrics.addr=${metrics}`],
-      { holdsSockets: true, config: "config.yaml" },
-    );
-  const gateways = [gateway("gateway-a", a, metricsA), gateway("gateway-b", b, metricsB)];
+  const gateway = (id: string, settings: readonly string[]): Program =>
+    createProgram(id, command, [...shared, `gateway_id=${id}`, ...settings], {
+      holdsSockets: true,
+      config: "config.yaml",
+    });
+  const gateways = [gateway("gateway-a", a.settings), gateway("gateway-b", b.settings)];
   await Promise.all([logic, ...gateways].map((program) => program.start()));
   const everyoneReady = (): Promise<void> =>
-    waitFor(async () => (await Promise.all([http, a, b].map(isReady))).every(Boolean), {
-      timeoutMs: 60_000,
-      what: "im-logic and both gateways to be ready",
-    }).then(() => undefined);
+    waitFor(
+      async () => (await Promise.all([`http://${http}`, a.gateway.http, b.gateway.http].map(isReady))).every(Boolean),
+      {
+        timeoutMs: 60_000,
+        what: "im-logic and both gateways to be ready",
+      },
+    ).then(() => undefined);
   const realPart = (name: string, part: Kafka | Etcd): WorldPart => ({
     name,
     holdsSockets: false,
@@ -64,10 +65,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
     logic,
     logicMetrics: `http://${http}/metrics`,
     settings: shared,
-    gateways: [
-      { http: `http://${a}`, ws: `ws://${a}/ws`, metrics: `http://${metricsA}/metrics` },
-      { http: `http://${b}`, ws: `ws://${b}/ws`, metrics: `http://${metricsB}/metrics` },
-    ],
+    gateways: [a.gateway, b.gateway],
     parts: [realPart("kafka", kafka), realPart("etcd", etcd), logic, ...gateways],
     async stop() {
       // Everything is stopped even where one does not end as it should; the first complaint is then reported.
@@ -83,7 +81,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
   };
 }
 
-async function isReady(address: string): Promise<boolean> {
-  const response = await fetch(`http://${address}/ready`, { signal: AbortSignal.timeout(2000) });
+async function isReady(base: string): Promise<boolean> {
+  const response = await fetch(`${base}/ready`, { signal: AbortSignal.timeout(2000) });
   return response.status === 200;
 }

@@ -1,18 +1,22 @@
 // Unary calls of clients, over REST and over the socket: the same authorisation, the same checks, the same targets.
 import {
   create,
+  type DescMessage,
   type DescMethodUnary,
   type DescService,
   isMessage,
   type JsonObject,
+  type Message,
   type MessageShape,
 } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code, type ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import { type SendMessageRequest, SendMessageRequestSchema, type SendMessageResponse } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
 import { codeName, failure } from "./errors.ts";
 import { bearerToken, type Identity, type VerifyToken } from "./identity/token.ts";
+import { namedFields } from "./json/named.ts";
 import { readMessage } from "./json/read.ts";
 import type { JsonTree } from "./json/text.ts";
 import { writeMessage } from "./json/write.ts";
@@ -60,7 +64,7 @@ const worthALine: ReadonlySet<Code> = new Set([Code.Internal, Code.Unknown, Code
 
 export function createCalls(options: CallsOptions): Calls {
   const { services, publish, verifyToken, log } = options;
-  const methods = createMethods(services);
+  const methods = createMethods(services, "clients");
   const logic = observed(options.transport, options.observer);
   const transport = targetTransport(logic, publish, (desc) => methodOf(methodName(desc)).target);
 
@@ -89,7 +93,8 @@ export function createCalls(options: CallsOptions): Calls {
       services,
       transport,
       authorize,
-      prepare: (_desc, request, { method, identity }) => prepareRequest(method, request, identity),
+      prepare: (_desc, request, { method, identity }) =>
+        prepareRequest(method, request, setFields(method.desc.input, request), identity),
       onAnswer: ({ httpMethod, route, status, seconds }) => {
         options.observer?.answered(httpMethod, route?.path ?? "none", status, seconds);
       },
@@ -98,11 +103,19 @@ export function createCalls(options: CallsOptions): Calls {
     }),
     async call(name, json, identity, trace, signal, timeoutMs) {
       const method = methodOf(name);
-      const request = readMessage(method.desc.input, json, "refuse");
-      prepareRequest(method, request, identity);
+      const { desc } = method;
+      if (desc.methodKind !== "unary") {
+        throw failure(
+          Code.Unimplemented,
+          "STREAMING_METHOD",
+          "a call has one answer, and this method has many: use HTTP",
+        );
+      }
+      const request = readMessage(desc.input, json, "refuse");
+      prepareRequest(method, request, namedFields(desc.input, json), identity);
       const header = { traceparent: trace.traceparent };
-      const answer = await transport.unary(method.desc, signal, timeoutMs, header, request);
-      return writeMessage(method.desc.output, answer.message);
+      const answer = await transport.unary(desc, signal, timeoutMs, header, request);
+      return writeMessage(desc.output, answer.message);
     },
   };
 }
@@ -111,6 +124,11 @@ export function createCalls(options: CallsOptions): Calls {
 export function logFailure(log: Log, error: ConnectError, method: string, trace: Trace, userId?: string): void {
   const fields = { method, trace_id: trace.traceId, user_id: userId, error };
   log(worthALine.has(error.code) ? "error" : "debug", "call failed", fields);
+}
+
+function setFields(desc: DescMessage, request: Message): ReadonlySet<string> {
+  const message = reflect(desc, request);
+  return new Set(desc.fields.filter((field) => message.isSet(field)).map(({ name }) => name));
 }
 
 /** A public method has no use for a bad token, and no quarrel with it. */

@@ -26,6 +26,8 @@ const maxHeld = 64;
 /** A class with private fields, not a closure: there are 100,000 of them. */
 export class Connection {
   readonly id: string;
+  /** Unix milliseconds. */
+  readonly openedMs: number;
   /** Unix milliseconds of the last thing that the client sent, pongs included. */
   lastInputMs: number;
   /** Unix milliseconds of the ping that nothing has come after; 0 without one. */
@@ -43,6 +45,7 @@ export class Connection {
 
   constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
+    this.openedMs = nowMs;
     this.lastInputMs = nowMs;
     this.#socket = socket;
     this.#limits = limits;

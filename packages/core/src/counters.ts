@@ -15,9 +15,9 @@ export interface Counters {
   readonly framesOut: Map<string, number>;
   bytesIn: number;
   bytesOut: number;
-  /** Frames handed to a connection because of a downstream record. */
+  /** Frames handed to a connection because of a downstream record or a push. */
   deliveriesDelivered: number;
-  /** Downstream records for nobody who is here. */
+  /** Downstream records and pushes for nobody who is here. */
   deliveriesOffline: number;
   readonly recordsProduced: Map<TopicRole, number>;
   recordsConsumed: number;
@@ -59,7 +59,7 @@ export function countFailure(counters: Counters, role: TopicRole, reason: string
   counters.recordFailures.set(role, reasons);
 }
 
-/** A downstream record was handed to so many connections. @param type of the frame */
+/** A downstream record or a push was handed to so many connections. @param type of the frame */
 export function countDelivery(counters: Counters, type: string, receivers: number): void {
   if (receivers === 0) {
     counters.deliveriesOffline += 1;

@@ -122,5 +122,6 @@ export const CloseCode = {
   HEARTBEAT_LOST: 4009,
   PROTOCOL_ERROR: 4500,
   TOKEN_INVALID: 4501,
+  KICKED: 4503,
 } as const;
 export type CloseCode = (typeof CloseCode)[keyof typeof CloseCode];

@@ -24,6 +24,7 @@ import { createHttp } from "./http.ts";
 import { createHub } from "./hub.ts";
 import { createTokenVerifier, type Identity } from "./identity/token.ts";
 import { upgradeCredential } from "./identity/upgrade.ts";
+import { createInternal } from "./internal.ts";
 import {
   defaultMaxBodyBytes,
   defaultServices,
@@ -32,6 +33,7 @@ import {
   downstreamRetentionMs,
   type GatewayOptions,
 } from "./options.ts";
+import { createPush } from "./push.ts";
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createUserEvents } from "./session/user-events.ts";
@@ -63,6 +65,8 @@ export interface Gateway {
   readonly bufferedBytes: number;
   /** REST, `/health` and `/ready`. `rawPath`: path and query as they came, where `request.url` is normalised. */
   fetch(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
+  /** PushService for back ends, on a port that clients can not reach: by Connect, and as REST under /internal/v1. */
+  internal(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
   /** The answer to a request that can not be given to `fetch`. */
   refuse(why: Unreadable): Response;
   /** @param request path and query, and the headers, of a WebSocket upgrade; the caller has found that the path is the configured one */
@@ -71,9 +75,12 @@ export interface Gateway {
   open(socket: Socket, upgrade: Upgrade & { readonly accepted: true }): SocketEvents;
   /**
    * Claims the gateway's key, then joins Kafka. Resolves when the key is claimed; `unready` tells when records flow.
-   * @param address where others reach this gateway's HTTP port
+   * @param address where others reach this gateway's HTTP port, and, as host:port, its internal one
    */
-  start(address: { readonly address: string; readonly port: number }, signal: AbortSignal): Promise<void>;
+  start(
+    address: { readonly address: string; readonly port: number; readonly internalAddr?: string },
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Why it is not ready; empty when it is. */
   unready(): readonly string[];
   /** Leaves: not ready, sockets closed 1012, events published, offsets committed, key deleted. The signal cuts it short. */
@@ -114,7 +121,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
     now,
   });
-  const { defer } = options;
+  const { defer, maxBodyBytes = defaultMaxBodyBytes } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
 
   // Upstream: client → Kafka.
@@ -274,8 +281,27 @@ export function createGateway(options: GatewayOptions): Gateway {
     version,
     transcoder,
     unready,
-    maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
+    maxBodyBytes,
     observer: options.observer,
+  });
+
+  let leaving: Promise<void> | undefined;
+  const drain = (signal: AbortSignal): Promise<void> => {
+    leaving ??= leave(signal);
+    return leaving;
+  };
+
+  const requestDrain =
+    options.requestDrain ??
+    ((): void => {
+      drain(AbortSignal.timeout(defaultDrainMs)).catch((error: unknown) => log("error", "the drain failed", { error }));
+    });
+  const internal = createInternal({
+    service: createPush({ hub, connections, counters, drain: requestDrain, now }),
+    token: options.internalToken,
+    maxBodyBytes,
+    observer: options.observer,
+    log,
   });
 
   const consume = async (): Promise<void> => {
@@ -311,6 +337,24 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   };
 
+  const leave = async (signal: AbortSignal): Promise<void> => {
+    const before = lifecycle;
+    if (before.t === "running") {
+      lifecycle = { ...before, t: "drained" };
+      connections.closeAll({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
+    }
+    await userEvents.settled(signal);
+    try {
+      await producer.close();
+    } finally {
+      stop.abort();
+      if (before.t === "running" || before.t === "evicted") {
+        await before.consumed;
+        await before.registration.release();
+      }
+    }
+  };
+
   return {
     gatewayId,
     instance,
@@ -322,6 +366,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       return connections.bufferedBytes;
     },
     fetch: async (request, env = {}) => http.fetch(request, env),
+    internal: (request, { rawPath } = {}) => internal(request, rawPath),
     refuse: (why) => unreadableResponse(why, options.observer),
     unready,
 
@@ -368,9 +413,10 @@ export function createGateway(options: GatewayOptions): Gateway {
       };
     },
 
-    async start({ address, port }, signal) {
+    async start({ address, port, internalAddr }, signal) {
+      const metadata = { instance, ...(internalAddr === undefined ? {} : { internal_addr: internalAddr }) };
       const registration = await registry.register(
-        { id: gatewayId, name: "im-gateway", address, port, metadata: { instance } },
+        { id: gatewayId, name: "im-gateway", address, port, metadata },
         signal,
       );
       const running = { t: "running", registration, consumed: consume() } as const;
@@ -379,25 +425,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       void registration.lost.then(() => evicted(running));
     },
 
-    async drain(signal) {
-      const before = lifecycle;
-      if (before.t === "running") {
-        lifecycle = { ...before, t: "drained" };
-        connections.closeAll({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
-      }
-      await userEvents.settled(signal);
-      try {
-        await producer.close();
-      } finally {
-        stop.abort();
-        if (before.t === "running" || before.t === "evicted") {
-          await before.consumed;
-          await before.registration.release();
-        }
-      }
-    },
+    drain,
   };
 }
+
+/** Of a drain that a back end asked for, where the embedding program has none of its own. */
+const defaultDrainMs = 30_000;
 
 /** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
 const maxBatchRecords = 10_000;

@@ -29,7 +29,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
   const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, observer } = options;
   const app = new Hono<HttpBindings>({
     // Not the normalised one: `/x/../health` is no path of ours.
-    getPath: (request, given) => (given?.env?.rawPath ?? pathOf(request.url)).split("?")[0] ?? "",
+    getPath: (request, given) => (given?.env?.rawPath ?? rawPathOf(request)).split("?")[0] ?? "",
   });
 
   // The transcoder tells of its own routes.
@@ -54,32 +54,41 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))),
   );
 
-  app.all("*", async (c) => {
-    const request = c.req.raw;
-    try {
-      return await transcoder.handle({
-        method: request.method,
-        path: c.env?.rawPath ?? pathOf(request.url),
-        headers: request.headers,
-        body: await readBody(request, maxBodyBytes),
-        signal: request.signal,
-      });
-    } catch (thrown) {
-      // The body is too large, or broke off: then nobody gets this answer. The rest is not read, so nothing can follow on this connection.
-      const { traceId } = traceOf(request.headers.get("traceparent"));
-      const response = errorResponse(toConnectError(thrown), traceId, { connection: "close" });
-      if (thrown instanceof ConnectError) {
-        observer?.answered(methodLabel(request.method), "none", response.status, 0);
-      }
-      return response;
-    }
-  });
+  app.all("*", (c) => transcode(transcoder, c.req.raw, c.env?.rawPath ?? rawPathOf(c.req.raw), maxBodyBytes, observer));
 
   return app;
 }
 
-function pathOf(url: string): string {
-  const { pathname, search } = new URL(url);
+/** The transcoder's answer to a request whose body is read here, up to a bound. */
+export async function transcode(
+  transcoder: Transcoder,
+  request: Request,
+  rawPath: string,
+  maxBodyBytes: number,
+  observer: Observer | undefined,
+): Promise<Response> {
+  try {
+    return await transcoder.handle({
+      method: request.method,
+      path: rawPath,
+      headers: request.headers,
+      body: await readBody(request, maxBodyBytes),
+      signal: request.signal,
+    });
+  } catch (thrown) {
+    // The body is too large, or broke off: then nobody gets this answer. The rest is not read, so nothing can follow on this connection.
+    const { traceId } = traceOf(request.headers.get("traceparent"));
+    const response = errorResponse(toConnectError(thrown), traceId, { connection: "close" });
+    if (thrown instanceof ConnectError) {
+      observer?.answered(methodLabel(request.method), "none", response.status, 0);
+    }
+    return response;
+  }
+}
+
+/** Path and query where nobody knows how they came. */
+export function rawPathOf(request: Request): string {
+  const { pathname, search } = new URL(request.url);
   return pathname + search;
 }
 

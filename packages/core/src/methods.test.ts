@@ -1,30 +1,24 @@
 // Our own options on the methods of the contract: who may call, where the call goes, what the token fills.
-import {
-  create,
-  createFileRegistry,
-  type DescService,
-  type Message,
-  type MessageInitShape,
-  setExtension,
-} from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescService, type MessageInitShape, setExtension } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import {
   BadRequestSchema,
-  GetMeRequestSchema,
   LogoutRequestSchema,
-  MarkReadRequestSchema,
   MessageType,
   options,
   SendMessageRequestSchema,
   UserService,
 } from "@im-gateway/proto";
 import { describe, expect, test } from "vitest";
+import { namedFields } from "./json/named.ts";
+import { readMessage } from "./json/read.ts";
+import type { JsonTree } from "./json/text.ts";
 import { createMethods, type Method, prepareRequest } from "./methods.ts";
 import { defaultServices } from "./options.ts";
 
 const alice = { userId: "alice", deviceId: "phone", sessionId: "s1", expiresAtMs: 0 };
-const methods = createMethods(defaultServices);
+const methods = createMethods(defaultServices, "clients");
 
 function method(name: string): Method {
   return methods.get(`im.logic.v1.${name}`) ?? expect.unreachable(`no ${name}`);
@@ -68,53 +62,75 @@ describe("a request is completed", () => {
 
   test("user, device and session come from the token", () => {
     const send = create(SendMessageRequestSchema, message);
-    prepareRequest(method("MessageService/SendMessage"), send, alice);
+    const written = new Set(["conversation_id", "message_type", "content", "client_msg_id"]);
+    prepareRequest(method("MessageService/SendMessage"), send, written, alice);
     expect(send).toMatchObject({ ...message, senderId: "alice", deviceId: "phone" });
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, alice);
+    prepareRequest(method("AuthService/Logout"), logout, new Set(), alice);
     expect(logout).toMatchObject({ callerId: "alice", sessionId: "s1" });
   });
 
   test("of nobody they stay empty", () => {
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, undefined);
+    prepareRequest(method("AuthService/Logout"), logout, new Set(), undefined);
     expect(logout).toMatchObject({ callerId: "", sessionId: "" });
   });
 
-  test.each<[string, string, Message, string[]]>([
-    [
-      "the caller",
-      "UserService/GetMe",
-      create(GetMeRequestSchema, { callerId: "bob" }),
-      ["caller_id is filled from the token"],
-    ],
-    [
-      "the caller's own id",
-      "UserService/GetMe",
-      create(GetMeRequestSchema, { callerId: "alice" }),
-      ["caller_id is filled from the token"],
-    ],
+  const sent = { conversation_id: "c", message_type: 1, content: "x", client_msg_id: "m" };
+
+  test.each<[string, string, JsonTree, string[]]>([
+    ["the caller", "UserService/GetMe", { caller_id: "bob" }, ["caller_id is filled from the token"]],
+    ["the caller's own id", "UserService/GetMe", { callerId: "alice" }, ["caller_id is filled from the token"]],
+    ["an empty caller", "UserService/GetMe", { caller_id: "" }, ["caller_id is filled from the token"]],
     [
       "sender and device",
       "MessageService/SendMessage",
-      create(SendMessageRequestSchema, { ...message, senderId: "bob", deviceId: "d" }),
+      { ...sent, sender_id: "bob", device_id: "d" },
       ["sender_id is filled from the token", "device_id is filled from the token"],
     ],
     [
       "nothing of what is required",
       "ConversationService/MarkRead",
-      create(MarkReadRequestSchema),
+      {},
       ["conversation_id is required", "seq_id is required"],
     ],
     [
-      "both",
+      "the caller, and not what is required",
       "ConversationService/MarkRead",
-      create(MarkReadRequestSchema, { callerId: "bob", seqId: 1n }),
+      { caller_id: "bob", seq_id: 1 },
       ["caller_id is filled from the token", "conversation_id is required"],
     ],
-  ])("one that sends %s is refused", (_name, name, request, expected) => {
-    expect(refusedFields(() => prepareRequest(method(name), request, alice))).toEqual(expected);
-    expect(refusedFields(() => prepareRequest(method(name), request, undefined))).toEqual(expected);
+    [
+      "a short password",
+      "AuthService/Register",
+      { username: "u", password: "12345" },
+      ["password must be at least 6 characters"],
+    ],
+    [
+      "a page that is too large",
+      "ConversationService/ListConversations",
+      { page_size: 101 },
+      ["page_size must be greater than or equal to 0 and less than or equal to 100"],
+    ],
+    [
+      "a bad cursor among good ones",
+      "ConversationService/Sync",
+      { cursors: { a: 1, b: -1 } },
+      ["cursors.b must be greater than or equal to 0"],
+    ],
+    [
+      "a role that is for nobody",
+      "GroupService/UpdateMemberRole",
+      { group_id: "g", user_id: "u", role: 3 },
+      ["role must be in list [1, 2]"],
+    ],
+  ])("one that sends %s is refused", (_name, name, json, expected) => {
+    const { input } = method(name).desc;
+    for (const identity of [alice, undefined]) {
+      const request = readMessage(input, json, "refuse");
+      const run = (): void => prepareRequest(method(name), request, namedFields(input, json), identity);
+      expect(refusedFields(run)).toEqual(expected);
+    }
   });
 });
 
@@ -150,10 +166,19 @@ describe("a contract that can not be served does not start", () => {
     ["no options", undefined],
     ["no auth", { target: LOGIC }],
     ["auth unspecified", { auth: options.Auth.UNSPECIFIED }],
+    ["an auth that is for the other door", { auth: options.Auth.SERVICE, target: options.Target.GATEWAY }],
+    ["a target that is for the other door", { auth: USER, target: options.Target.GATEWAY }],
+    ["a success that is none", { auth: USER, target: LOGIC, successStatus: 404 }],
     ["an auth of a newer contract", { auth: 99 as options.Auth }],
     ["upstream with a request that is no message", { auth: USER, target: UPSTREAM }],
   ])("%s", (_name, init) => {
-    expect(() => createMethods([UserService, serviceOf(init)])).toThrow(/test\.proto: test\.Things\/Do/);
+    expect(() => createMethods([UserService, serviceOf(init)], "clients")).toThrow(/test\.proto: test\.Things\/Do/);
+  });
+
+  test("the internal port takes nothing that is for clients", () => {
+    expect(() => createMethods([serviceOf({ auth: USER, target: LOGIC })], "back-ends")).toThrow("test.Things/Do");
+    const forBackEnds = serviceOf({ auth: options.Auth.SERVICE, target: options.Target.GATEWAY });
+    expect([...createMethods([forBackEnds], "back-ends").keys()]).toEqual(["test.Things/Do"]);
   });
 
   test.each([
@@ -161,6 +186,6 @@ describe("a contract that can not be served does not start", () => {
     ["for users", { auth: USER, target: LOGIC }, "user"],
     ["for users, target unspecified", { auth: USER, target: UNSPECIFIED }, "user"],
   ])("%s starts", (_name, init, auth) => {
-    expect(createMethods([serviceOf(init)]).get("test.Things/Do")).toMatchObject({ auth, target: "logic" });
+    expect(createMethods([serviceOf(init)], "clients").get("test.Things/Do")).toMatchObject({ auth, target: "logic" });
   });
 });

@@ -1,21 +1,33 @@
-// The unary methods of the contract with the gateway's options: who may call, where the call goes, which fields the token fills.
-import { type DescField, type DescMethodUnary, type DescService, getOption, type Message } from "@bufbuild/protobuf";
+// The methods of the contract as the gateway treats them: who may call, where the call goes, which fields the token fills, which rules hold.
+import {
+  create,
+  type DescField,
+  type DescMethod,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type DescService,
+  getOption,
+  type Message,
+} from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { options, SendMessageRequestSchema } from "@im-gateway/proto";
-import { failure, invalidFields } from "./errors.ts";
+import { type FieldViolation, failure, invalidFields, maxViolations } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
 import { missingFields, requiredFields } from "./json/required.ts";
-import { isUnary } from "./transcode/routes.ts";
+import { type MethodOptions, methodOptions } from "./method-options.ts";
+import { type CheckRules, createRules } from "./rules.ts";
 
-export interface Method {
+export type CallableMethod = DescMethodUnary | DescMethodServerStreaming;
+
+export interface Method extends MethodOptions {
   /** `package.Service/Method`. */
   readonly name: string;
-  readonly desc: DescMethodUnary;
-  readonly auth: "public" | "user";
-  readonly target: "logic" | "upstream";
+  readonly desc: CallableMethod;
+  readonly auth: NonNullable<MethodOptions["auth"]>;
   readonly identityFields: readonly IdentityField[];
   readonly required: readonly DescField[];
+  readonly checkRules: CheckRules;
 }
 
 interface IdentityField {
@@ -23,62 +35,109 @@ interface IdentityField {
   readonly claim: (identity: Identity) => string;
 }
 
-/** By `package.Service/Method`. @throws ConnectError internal when a method lacks `auth`: nobody decided who may call it */
-export function createMethods(services: readonly DescService[]): ReadonlyMap<string, Method> {
-  const methods = services.flatMap((service) => service.methods.filter(isUnary)).map(createMethod);
+/**
+ * By `package.Service/Method`.
+ * @param door "clients": REST and `call` of clients; "back-ends": the internal port
+ * @throws ConnectError internal, naming file and method, when one lacks `auth`: nobody decided who may call it; when it is not for this door,
+ * or can not be called through one; when its options or rules make no sense
+ */
+export function createMethods(
+  services: readonly DescService[],
+  door: "clients" | "back-ends",
+): ReadonlyMap<string, Method> {
+  const checkRules = createRules();
+  const methods = services.flatMap((service) => service.methods).map((desc) => createMethod(desc, door, checkRules));
   return new Map(methods.map((method) => [method.name, method]));
 }
 
-export function methodName(desc: DescMethodUnary): string {
+export function methodName(desc: DescMethod): string {
   return `${desc.parent.typeName}/${desc.name}`;
 }
 
 /**
- * Completes and checks a request that a client sent: required fields are there, identity fields are not, then these are filled.
+ * Completes and checks a request that a client sent: identity fields are not in it, required fields are, the rules of the contract hold; then
+ * the identity fields are filled.
+ * @param named the fields of the request that the client wrote, also with their zero value
  * @param identity undefined: nobody is known (public methods)
  * @throws ConnectError invalid_argument with a violation for each field
  */
-export function prepareRequest(method: Method, request: Message, identity: Identity | undefined): void {
-  const message = reflect(method.desc.input, request);
-  const violations = [
-    ...method.identityFields
-      .filter(({ field }) => message.isSet(field))
+export function prepareRequest(
+  { desc, identityFields, required, checkRules }: Method,
+  request: Message,
+  named: ReadonlySet<string>,
+  identity: Identity | undefined,
+): void {
+  const { input } = desc;
+  const found = [
+    ...identityFields
+      .filter(({ field }) => named.has(field.name))
       .map(({ field }) => ({ field: field.name, description: "is filled from the token" })),
-    ...missingFields(method.desc.input, request, method.required),
+    ...missingFields(input, request, required),
+    ...checkRules(input, request),
   ];
-  if (violations.length > 0) {
-    throw invalidFields(...violations);
+  if (found.length > 0) {
+    // What is missing breaks rules as well, which says nothing more.
+    const violations = new Map<string, FieldViolation>();
+    for (const violation of found) {
+      if (!violations.has(violation.field)) {
+        violations.set(violation.field, violation);
+      }
+    }
+    throw invalidFields(...[...violations.values()].slice(0, maxViolations));
   }
-  if (identity !== undefined) {
-    for (const { field, claim } of method.identityFields) {
+  if (identity !== undefined && identityFields.length > 0) {
+    const message = reflect(input, request);
+    for (const { field, claim } of identityFields) {
       message.set(field, claim(identity));
     }
   }
 }
 
-function createMethod(desc: DescMethodUnary): Method {
+function createMethod(desc: DescMethod, door: "clients" | "back-ends", checkRules: CheckRules): Method {
   const name = methodName(desc);
-  const refuse = (reason: string): Error =>
-    failure(Code.Internal, "BAD_METHOD_OPTIONS", `${desc.parent.file.name}.proto: ${name}: ${reason}`);
-  const { auth, target } = getOption(desc, options.method);
-  // Not only UNSPECIFIED: a value of a newer contract is not for users either.
-  if (auth !== options.Auth.PUBLIC && auth !== options.Auth.USER) {
+  const refuse = (reason: string, cause?: unknown): Error =>
+    failure(Code.Internal, "BAD_METHOD_OPTIONS", `${desc.parent.file.name}.proto: ${name}: ${reason}`, { cause });
+  const { auth, ...rest } = methodOptions(desc);
+  if (auth === undefined) {
     throw refuse("has no option (im.options.v1.method).auth that is known here");
   }
-  if (target === options.Target.UPSTREAM && desc.input.typeName !== SendMessageRequestSchema.typeName) {
+  if ((auth === "service") !== (door === "back-ends") || (rest.target === "gateway") !== (door === "back-ends")) {
+    throw refuse(
+      door === "clients"
+        ? "auth SERVICE and target GATEWAY are for the internal port"
+        : "the internal port takes auth SERVICE and target GATEWAY only",
+    );
+  }
+  if (!isCallable(desc)) {
+    throw refuse("streams from the client, which no door takes");
+  }
+  if (rest.target === "upstream" && desc.input.typeName !== SendMessageRequestSchema.typeName) {
     throw refuse(`target UPSTREAM takes a ${SendMessageRequestSchema.name}`);
   }
+  if (rest.successStatus < 200 || rest.successStatus > 299) {
+    throw refuse(`success_status ${rest.successStatus} is no status of success`);
+  }
+  try {
+    checkRules(desc.input, create(desc.input));
+  } catch (thrown) {
+    throw refuse(thrown instanceof ConnectError ? thrown.rawMessage : "its rules can not be checked", thrown);
+  }
   return {
+    ...rest,
+    auth,
     name,
     desc,
-    auth: auth === options.Auth.PUBLIC ? "public" : "user",
-    target: target === options.Target.UPSTREAM ? "upstream" : "logic",
     identityFields: desc.input.fields.flatMap((field) => {
       const claim = claims[getOption(field, options.identity)];
       return claim === undefined ? [] : [{ field, claim }];
     }),
     required: requiredFields(desc.input),
+    checkRules,
   };
+}
+
+function isCallable(desc: DescMethod): desc is CallableMethod {
+  return desc.methodKind === "unary" || desc.methodKind === "server_streaming";
 }
 
 const claims: Readonly<Record<options.Identity, ((identity: Identity) => string) | undefined>> = {

@@ -35,6 +35,10 @@ export interface GatewayOptions {
   readonly websocket?: Partial<WebSocketLimits>;
   /** Default: 1 MiB. */
   readonly maxBodyBytes?: number;
+  /** What callers of the internal port have to know. Default: nothing, so it must be reached by back ends only. */
+  readonly internalToken?: string;
+  /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */
+  readonly requestDrain?: () => void;
   /** Further reasons not to be ready. */
   readonly unready?: () => readonly string[];
   /** Told how long publishing, calls and requests took. */

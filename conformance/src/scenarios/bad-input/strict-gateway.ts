@@ -18,11 +18,12 @@ export async function startStrictGateway(command: GatewayCommand): Promise<Stric
     `jwt.issuer=${strict.issuer}`,
   ]);
   const line = await program.waitForLine(/"message":"listening"/, 30_000);
-  const { http_addr, metrics_addr } = asRecord(JSON.parse(line));
+  const { http_addr, metrics_addr, internal_addr } = asRecord(JSON.parse(line));
   return {
     http: `http://${http_addr}`,
     ws: `ws://${http_addr}/ws`,
     metrics: `http://${metrics_addr}/metrics`,
+    internal: `http://${internal_addr}`,
     async stop() {
       const { code } = await program.stop();
       if (code !== 0) {

@@ -9,7 +9,7 @@ import { exchange } from "../../exchange.ts";
 import { inSeconds, jwt } from "../../jwt.ts";
 import { changes, scrape } from "../../scrape.ts";
 import type { GatewayAddress, GatewayCommand } from "../../world.ts";
-import { freeAddress, launch } from "../../worlds/program.ts";
+import { freeGateway, launch } from "../../worlds/program.ts";
 import { expectErrorFrame, expectRefusal, type Refusal } from "./refusal.ts";
 
 const timeoutMs = 1000;
@@ -133,14 +133,12 @@ async function startGateway(
   });
   await new Promise<void>((resolve) => impostor.listen(0, "127.0.0.1", resolve));
   const { port } = impostor.address() as AddressInfo;
-  const [http, metrics] = [await freeAddress(), await freeAddress()];
+  const { gateway, settings } = await freeGateway();
   const program = launch("a misled gateway", command, [
-    `server.http_addr=${http}`,
-    `metrics.addr=${metrics}`,
+    ...settings,
     `grpc.logic.direct_addr=127.0.0.1:${port}`,
     `grpc.logic.timeout=${timeoutMs}ms`,
   ]);
-  const gateway = { http: `http://${http}`, ws: `ws://${http}/ws`, metrics: `http://${metrics}/metrics` };
   await waitFor(async () => await takesSockets(gateway), { timeoutMs: 20_000, what: "the gateway to take sockets" });
   return {
     ...gateway,

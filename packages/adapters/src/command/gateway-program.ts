@@ -7,6 +7,7 @@ import { advertisedAddress } from "./advertised-address.ts";
 import type { CreateEmbeddedLogic } from "./embedded-logic.ts";
 import { createGatewayParts } from "./gateway-parts.ts";
 import type { ServeGateway } from "./gateway-server.ts";
+import { serveInternal } from "./internal-server.ts";
 import { logFormat } from "./log-format.ts";
 import { opened } from "./opened.ts";
 import { runProgram } from "./run-program.ts";
@@ -64,6 +65,9 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     maxBodyBytes: server.maxBodyBytes,
     unready: parts.unready,
     observer: metrics.observer,
+    // What a signal does, whoever sends it.
+    requestDrain: () => process.kill(process.pid, "SIGTERM"),
+    ...(config.internal.token === undefined ? {} : { internalToken: config.internal.token }),
     defer,
   });
   const serving = serveGateway({
@@ -84,12 +88,25 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     log: logger.module("metrics"),
   });
   const scraped = await opened("metrics.addr", scraping);
+  const answering = serveInternal({
+    gateway,
+    addr: config.internal.addr,
+    readTimeoutMs: server.readTimeoutMs,
+    log: logger.module("internal"),
+  });
+  const internal = await opened("internal.addr", answering);
   try {
     const ready = whenReady(gateway.unready, stop, log);
-    await gateway.start(advertisedAddress(listening, server.advertiseAddr), stop);
+    const { address, port } = advertisedAddress(internal, config.internal.advertiseAddr);
+    const internalAddr = formatAddress({ host: address, port });
+    await gateway.start({ ...advertisedAddress(listening, server.advertiseAddr), internalAddr }, stop);
     const accounts = config.appEnv === "development" ? await parts.embedded?.createDemoAccounts() : undefined;
     if (await ready) {
-      log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
+      log("info", "listening", {
+        http_addr: formatAddress(listening),
+        metrics_addr: formatAddress(scraped),
+        internal_addr: formatAddress(internal),
+      });
       if (accounts !== undefined) {
         process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));
       }
@@ -102,6 +119,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     await gateway.drain(deadline);
     await parts.close();
     await closed;
+    await internal.close();
     await scraped.close();
     log("info", "ended");
   }

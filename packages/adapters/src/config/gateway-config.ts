@@ -12,6 +12,7 @@ import {
   canBothListen,
   dialAddress,
   duration,
+  isLoopback,
   listenAddress,
   name,
   text,
@@ -133,13 +134,18 @@ const metrics: Section<GatewayConfig["metrics"]> = v.optional(
 
 const internal: Section<InternalConfig> = v.optional(
   v.strictObject({
-    addr: key("addr", listenAddress(), "127.0.0.1:9091", "Where other services call the push API; without effect yet"),
+    addr: key(
+      "addr",
+      listenAddress(),
+      "127.0.0.1:9091",
+      "Where back ends call PushService; beyond loopback only with internal.token",
+    ),
     advertiseAddr: optionalKey(
       "advertise_addr",
       dialAddress(),
-      "The push API's address in the registry; without effect yet",
+      "PushService's address in the registry; default: internal.addr, at this machine's address where it is every interface",
     ),
-    token: optionalKey("token", text(), "What callers of the push API have to know; without effect yet", {
+    token: optionalKey("token", text(), "What callers of PushService have to send as a bearer token", {
       secret: true,
     }),
   }),
@@ -212,6 +218,27 @@ export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
         "the same port as server.http_addr: only one of them could be opened",
       ),
       ["metrics", "addr"],
+    ),
+    v.forward(
+      v.partialCheck(
+        [
+          ["server", "httpAddr"],
+          ["metrics", "addr"],
+          ["internal", "addr"],
+        ],
+        ({ server, metrics, internal }) =>
+          canBothListen(server.httpAddr, internal.addr) && canBothListen(metrics.addr, internal.addr),
+        "the same port as server.http_addr or metrics.addr: only one of them could be opened",
+      ),
+      ["internal", "addr"],
+    ),
+    v.forward(
+      v.partialCheck(
+        [["internal"]],
+        ({ internal }) => isLoopback(internal.addr) || internal.token !== undefined,
+        "other machines can reach it: set internal.token (IM__INTERNAL__TOKEN), or an address on 127.0.0.1",
+      ),
+      ["internal", "addr"],
     ),
   ),
 );

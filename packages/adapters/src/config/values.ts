@@ -142,6 +142,11 @@ export function canBothListen(one: Address, other: Address): boolean {
   return one.port === 0 || one.port !== other.port || !meet;
 }
 
+/** Only this machine reaches it. */
+export function isLoopback({ host }: Address): boolean {
+  return host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
 /** Where to listen: ":8080" (every interface), "127.0.0.1:0" (a free port), "[::1]:80". */
 export function listenAddress(): Form<Address> {
   return one({

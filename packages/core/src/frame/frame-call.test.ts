@@ -47,7 +47,7 @@ test("mark-read is the call that its option names, answered by ack", () => {
 });
 
 test("every frame_method of the contract is a method that there is, and takes the frame's fields", () => {
-  const methods = createMethods(defaultServices);
+  const methods = createMethods(defaultServices, "clients");
   for (const field of ClientFrameSchema.fields) {
     const name = getOption(field, options.frame_method);
     if (name !== "") {

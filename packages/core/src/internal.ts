@@ -1,0 +1,97 @@
+// The internal port: PushService for back ends, by Connect over HTTP/1.1 and as REST under /internal/v1.
+import {
+  Code,
+  createConnectRouter,
+  createRouterTransport,
+  type Interceptor,
+  type ServiceImpl,
+} from "@connectrpc/connect";
+import { createFetchHandler } from "@connectrpc/connect/protocol";
+import { PushService } from "@im-gateway/proto";
+import type { Log, Observer } from "./adapters.ts";
+import { logFailure } from "./calls.ts";
+import { toConnectError } from "./error-json.ts";
+import { failure } from "./errors.ts";
+import { rawPathOf, transcode } from "./http.ts";
+import { bearerToken } from "./identity/token.ts";
+import { createMethods, methodName, prepareRequest } from "./methods.ts";
+import { traceOf } from "./trace.ts";
+import { createTranscoder, errorResponse, methodLabel } from "./transcode/transcoder.ts";
+
+export interface InternalOptions {
+  readonly service: ServiceImpl<typeof PushService>;
+  /** What callers have to know, as a bearer token. Absent: whoever reaches the port may call. */
+  readonly token: string | undefined;
+  readonly maxBodyBytes: number;
+  readonly observer: Observer | undefined;
+  readonly log: Log;
+}
+
+/** Answers what comes in on the internal port; never rejects. */
+export type Internal = (request: Request, rawPath?: string) => Promise<Response>;
+
+export function createInternal({ service, token, maxBodyBytes, observer, log }: InternalOptions): Internal {
+  const methods = createMethods([PushService], "back-ends");
+  const checked: Interceptor = (next) => (request) => {
+    const method = methods.get(methodName(request.method));
+    if (method !== undefined && !request.stream) {
+      prepareRequest(method, request.message, new Set(), undefined);
+    }
+    return next(request);
+  };
+  const served = { interceptors: [checked] };
+  const transcoder = createTranscoder({
+    services: [PushService],
+    transport: createRouterTransport((router) => router.service(PushService, service, served)),
+    onAnswer: ({ httpMethod, route, status, seconds }) => {
+      observer?.answered(httpMethod, route?.path ?? "none", status, seconds);
+    },
+    onError: (error, route, trace) => logFailure(log, error, methodName(route.method), trace),
+  });
+  const connect = new Map(
+    createConnectRouter({ grpc: false, grpcWeb: false, readMaxBytes: maxBodyBytes })
+      .service(PushService, service, served)
+      .handlers.map((handler) => [handler.requestPath, createFetchHandler(handler)]),
+  );
+
+  const authorize = async ({ headers }: Request): Promise<void> => {
+    // A page in a browser on this machine reaches loopback as well; no back end sends this header.
+    if (headers.has("origin")) {
+      throw failure(Code.PermissionDenied, "BROWSER_REFUSED", "this port is not for browsers");
+    }
+    if (token !== undefined && !(await sameSecret(bearerToken(headers.get("authorization")) ?? "", token))) {
+      throw failure(
+        Code.Unauthenticated,
+        "TOKEN_INVALID",
+        "an Authorization: Bearer header with internal.token is required",
+      );
+    }
+  };
+
+  return async (request, rawPath = rawPathOf(request)) => {
+    const startedMs = performance.now();
+    const path = rawPath.split("?")[0] ?? "";
+    const procedure = connect.get(path);
+    try {
+      await authorize(request);
+      if (procedure === undefined) {
+        return await transcode(transcoder, request, rawPath, maxBodyBytes, observer);
+      }
+      const response = await procedure(request);
+      observer?.answered(methodLabel(request.method), path, response.status, (performance.now() - startedMs) / 1000);
+      return response;
+    } catch (thrown) {
+      const response = errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+      observer?.answered(methodLabel(request.method), procedure === undefined ? "none" : path, response.status, 0);
+      return response;
+    }
+  };
+}
+
+/** In a time that does not tell how much of it is right. */
+async function sameSecret(given: string, secret: string): Promise<boolean> {
+  const digest = (text: string): Promise<ArrayBuffer> =>
+    crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const [a, b] = (await Promise.all([digest(given), digest(secret)])).map((buffer) => new Uint8Array(buffer));
+  return a?.reduce((different, byte, index) => different | (byte ^ (b?.[index] ?? 0)), 0) === 0;
+}
