@@ -9,6 +9,7 @@ import { metricScenarios } from "./metrics.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
 import { socketScenarios } from "./sockets.ts";
+import { twoDoorScenarios } from "./two-doors.ts";
 
 const startTimeoutMs = 120_000;
 
@@ -38,6 +39,7 @@ export function scenarios<W extends World>(
     socketScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
+    twoDoorScenarios(world);
     metricScenarios(world);
     badInputScenarios(world);
     more(world);
