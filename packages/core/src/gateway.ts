@@ -3,7 +3,7 @@
 //   downstream  deliver: from record → hub.find → encode once → connection
 import { Code } from "@connectrpc/connect";
 import type { ClientFrame, SendMessage } from "@im-gateway/proto";
-import type { ConsumerRecord, EncodedFrame, Registration, Socket, SocketEvents } from "./adapters.ts";
+import type { ConsumerRecord, EncodedFrame, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
 import {
@@ -25,6 +25,7 @@ import { createHub } from "./hub.ts";
 import { createTokenVerifier, type Identity } from "./identity/token.ts";
 import { upgradeCredential } from "./identity/upgrade.ts";
 import { createInternal } from "./internal.ts";
+import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
 import {
   defaultMaxBodyBytes,
   defaultServices,
@@ -73,40 +74,19 @@ export interface Gateway {
   upgrade(request: { readonly path: string; readonly headers: Headers }): Promise<Upgrade>;
   /** Takes over a socket whose upgrade was accepted; the caller passes on what happens to it. */
   open(socket: Socket, upgrade: Upgrade & { readonly accepted: true }): SocketEvents;
-  /**
-   * Claims the gateway's key, then joins Kafka. Resolves when the key is claimed; `unready` tells when records flow.
-   * @param address where others reach this gateway's HTTP port, and, as host:port, its internal one
-   */
-  start(
-    address: { readonly address: string; readonly port: number; readonly internalAddr?: string },
-    signal: AbortSignal,
-  ): Promise<void>;
+  /** Claims the gateway's key, then joins Kafka. Resolves when the key is claimed; `unready` tells when records flow. */
+  start(endpoint: GatewayEndpoint, signal: AbortSignal): Promise<void>;
   /** Why it is not ready; empty when it is. */
   unready(): readonly string[];
   /** Leaves: not ready, sockets closed 1012, events published, offsets committed, key deleted. The signal cuts it short. */
   drain(signal: AbortSignal): Promise<void>;
 }
 
-type Lifecycle =
-  | { readonly t: "idle" }
-  | {
-      /** Evicted: another process holds this gateway's key. */
-      readonly t: "running" | "evicted" | "drained";
-      readonly registration: Registration;
-      /** Settles when the consumer has ended. */
-      readonly consumed: Promise<void>;
-    };
-
 export function createGateway(options: GatewayOptions): Gateway {
   const { gatewayId, version, producer, consumer, registry, transport, log, now = Date.now } = options;
   const topics = { ...defaultTopics, ...options.topics };
   const limits = { ...defaultWebSocketLimits, ...options.websocket };
   const instance = crypto.randomUUID();
-  const stop = new AbortController();
-  let lifecycle: Lifecycle = { t: "idle" };
-  let consuming = false;
-  const epoch = (): number => (lifecycle.t === "idle" ? 0 : lifecycle.registration.epoch);
-
   const verifyToken = createTokenVerifier({ ...options.jwt, now });
   const hub = createHub();
   const counters = createCounters();
@@ -117,7 +97,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     send: sendUserEvent,
     topic: topics.userEvents.name,
     gatewayId,
-    epoch,
+    epoch: () => life.epoch,
     log,
     now,
   });
@@ -189,7 +169,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
-    const origin = { gatewayId, gatewayEpoch: epoch(), topic: topics.upstream.name };
+    const origin = { gatewayId, gatewayEpoch: life.epoch, topic: topics.upstream.name };
     return sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
   };
 
@@ -252,7 +232,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const trace = newTrace();
     try {
       const { method, request, timeoutMs, toAnswer } = frameCall(data);
-      const response = await call(method, request, identity, trace, stop.signal, timeoutMs);
+      const response = await call(method, request, identity, trace, life.stopped, timeoutMs);
       connections.answer(connection, toAnswer(response), messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
@@ -269,42 +249,8 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   // Life.
 
-  const unready = (): readonly string[] => [
-    ...(lifecycle.t === "running" ? [] : [lifecycleReasons[lifecycle.t]]),
-    ...(lifecycle.t === "running" && !consuming ? ["kafka: the downstream topic is not being consumed"] : []),
-    ...(options.unready?.() ?? []),
-  ];
-
-  const http = createHttp({
-    gatewayId,
-    instance,
-    version,
-    transcoder,
-    unready,
-    maxBodyBytes,
-    observer: options.observer,
-  });
-
-  let leaving: Promise<void> | undefined;
-  const drain = (signal: AbortSignal): Promise<void> => {
-    leaving ??= leave(signal);
-    return leaving;
-  };
-
-  const requestDrain =
-    options.requestDrain ??
-    ((): void => {
-      drain(AbortSignal.timeout(defaultDrainMs)).catch((error: unknown) => log("error", "the drain failed", { error }));
-    });
-  const internal = createInternal({
-    service: createPush({ hub, connections, counters, drain: requestDrain, now }),
-    token: options.internalToken,
-    maxBodyBytes,
-    observer: options.observer,
-    log,
-  });
-
-  const consume = async (): Promise<void> => {
+  let consuming = false;
+  const consume = async (signal: AbortSignal): Promise<void> => {
     const topic = `${topics.downstreamPrefix}${gatewayId}`;
     try {
       await consumer.run({
@@ -319,7 +265,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         onLag: (lag) => {
           counters.consumerLagRecords = lag;
         },
-        signal: stop.signal,
+        signal,
       });
     } catch (error) {
       log("error", "the downstream topic can not be consumed", { topic, error });
@@ -328,32 +274,48 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   };
 
-  const evicted = (running: Lifecycle & { t: "running" }): void => {
-    if (lifecycle === running) {
-      log("error", "another process holds this gateway's key, leaving");
-      lifecycle = { ...running, t: "evicted" };
-      connections.closeAll({ case: "resyncRequired", value: { reason: "GATEWAY_REPLACED" } });
-      stop.abort();
-    }
+  const life = createLifecycle({
+    gatewayId,
+    instance,
+    registry,
+    consume,
+    sayGoodbye: connections.closeAll,
+    async flush(signal) {
+      await userEvents.settled(signal);
+      await producer.close();
+    },
+    log,
+  });
+
+  const unready = (): readonly string[] => {
+    const own = life.notRunning ?? (consuming ? undefined : "kafka: the downstream topic is not being consumed");
+    return [...(own === undefined ? [] : [own]), ...(options.unready?.() ?? [])];
   };
 
-  const leave = async (signal: AbortSignal): Promise<void> => {
-    const before = lifecycle;
-    if (before.t === "running") {
-      lifecycle = { ...before, t: "drained" };
-      connections.closeAll({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
-    }
-    await userEvents.settled(signal);
-    try {
-      await producer.close();
-    } finally {
-      stop.abort();
-      if (before.t === "running" || before.t === "evicted") {
-        await before.consumed;
-        await before.registration.release();
-      }
-    }
-  };
+  const http = createHttp({
+    gatewayId,
+    instance,
+    version,
+    transcoder,
+    unready,
+    maxBodyBytes,
+    observer: options.observer,
+  });
+
+  const requestDrain =
+    options.requestDrain ??
+    ((): void => {
+      life
+        .drain(AbortSignal.timeout(defaultDrainMs))
+        .catch((error: unknown) => log("error", "the drain failed", { error }));
+    });
+  const internal = createInternal({
+    service: createPush({ hub, connections, counters, drain: requestDrain, now }),
+    token: options.internalToken,
+    maxBodyBytes,
+    observer: options.observer,
+    log,
+  });
 
   return {
     gatewayId,
@@ -372,8 +334,8 @@ export function createGateway(options: GatewayOptions): Gateway {
 
     async upgrade({ path, headers }) {
       try {
-        if (lifecycle.t !== "running") {
-          throw failure(Code.Unavailable, "NOT_READY", lifecycleReasons[lifecycle.t], { retryAfterMs: 1000 });
+        if (life.notRunning !== undefined) {
+          throw failure(Code.Unavailable, "NOT_READY", life.notRunning, { retryAfterMs: 1000 });
         }
         const { token, protocol } = upgradeCredential(path, headers);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
@@ -388,7 +350,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
 
     open(socket, { identity }) {
-      const running = lifecycle.t === "running";
+      const running = life.notRunning === undefined;
       const connection = connections.open(socket, running ? identity : undefined);
       if (!running) {
         // It began to leave while the token was verified: nobody is told of a connection that never was.
@@ -413,19 +375,12 @@ export function createGateway(options: GatewayOptions): Gateway {
       };
     },
 
-    async start({ address, port, internalAddr }, signal) {
-      const metadata = { instance, ...(internalAddr === undefined ? {} : { internal_addr: internalAddr }) };
-      const registration = await registry.register(
-        { id: gatewayId, name: "im-gateway", address, port, metadata },
-        signal,
-      );
-      const running = { t: "running", registration, consumed: consume() } as const;
-      lifecycle = running;
-      connections.startSweep(stop.signal);
-      void registration.lost.then(() => evicted(running));
+    async start(endpoint, signal) {
+      await life.start(endpoint, signal);
+      connections.startSweep(life.stopped);
     },
 
-    drain,
+    drain: life.drain,
   };
 }
 
@@ -434,12 +389,6 @@ const defaultDrainMs = 30_000;
 
 /** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
 const maxBatchRecords = 10_000;
-
-const lifecycleReasons: Readonly<Record<Exclude<Lifecycle["t"], "running">, string>> = {
-  idle: "registry: this gateway's key is not claimed yet",
-  evicted: "registry: another process holds this gateway's key",
-  drained: "gateway: draining",
-};
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
