@@ -219,6 +219,10 @@ describe("contradictions", () => {
     ],
     [["metrics.addr=:8080"], "--set metrics.addr: the same port as server.http_addr"],
     [["server.http_addr=127.0.0.1:9090"], "default: metrics.addr: the same port as server.http_addr"],
+    [["internal.addr=127.0.0.1:8080"], "--set internal.addr: the same port as server.http_addr or metrics.addr"],
+    [["metrics.addr=:9091"], "default: internal.addr: the same port as server.http_addr or metrics.addr"],
+    [["internal.addr=:9092"], "--set internal.addr: other machines can reach it: set internal.token"],
+    [["internal.addr=10.0.0.1:9092"], "--set internal.addr: other machines can reach it: set internal.token"],
   ])("%j", (set, message) => {
     expect(() => loadConfig(gatewayConfig, { env: {}, set })).toThrow(message);
   });
@@ -253,7 +257,10 @@ describe("contradictions", () => {
   test.each([
     [["metrics.addr=:0", "server.http_addr=:0"]],
     [["metrics.addr=127.0.0.1:8080", "server.http_addr=127.0.0.2:8080"]],
-  ])("and these ports can both be opened: %j", (set) => {
+    [["internal.addr=:9092", "internal.token=t"]],
+    [["internal.addr=[::1]:9092"]],
+    [["internal.addr=localhost:9092"]],
+  ])("and these ports can be opened: %j", (set) => {
     expect(() => loadConfig(gatewayConfig, { env: {}, set })).not.toThrow();
   });
 
