@@ -7,6 +7,7 @@ import {
   type MessageInitShape,
   setExtension,
 } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorProtoSchema, MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import {
@@ -68,20 +69,20 @@ describe("a request is completed", () => {
 
   test("user, device and session come from the token", () => {
     const send = create(SendMessageRequestSchema, message);
-    prepareRequest(method("MessageService/SendMessage"), send, alice);
+    prepareRequest(method("MessageService/SendMessage"), send, alice, new Set());
     expect(send).toMatchObject({ ...message, senderId: "alice", deviceId: "phone" });
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, alice);
+    prepareRequest(method("AuthService/Logout"), logout, alice, new Set());
     expect(logout).toMatchObject({ callerId: "alice", sessionId: "s1" });
   });
 
   test("of nobody they stay empty", () => {
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, undefined);
+    prepareRequest(method("AuthService/Logout"), logout, undefined, new Set());
     expect(logout).toMatchObject({ callerId: "", sessionId: "" });
   });
 
-  test.each<[string, string, Message, string[]]>([
+  test.each<[string, string, Message, string[], string?]>([
     [
       "the caller",
       "UserService/GetMe",
@@ -112,9 +113,21 @@ describe("a request is completed", () => {
       create(MarkReadRequestSchema, { callerId: "bob", seqId: 1n }),
       ["caller_id is filled from the token", "conversation_id is required"],
     ],
-  ])("one that sends %s is refused", (_name, name, request, expected) => {
-    expect(refusedFields(() => prepareRequest(method(name), request, alice))).toEqual(expected);
-    expect(refusedFields(() => prepareRequest(method(name), request, undefined))).toEqual(expected);
+    [
+      "the caller, but empty",
+      "UserService/GetMe",
+      create(GetMeRequestSchema),
+      ["caller_id is filled from the token"],
+      "caller_id",
+    ],
+  ])("one that sends %s is refused", (_name, name, request, expected, empty = "") => {
+    const { desc } = method(name);
+    const sent = desc.input.fields
+      .filter((field) => reflect(desc.input, request).isSet(field))
+      .map((field) => field.name);
+    const named = new Set([...sent, empty]);
+    expect(refusedFields(() => prepareRequest(method(name), request, alice, named))).toEqual(expected);
+    expect(refusedFields(() => prepareRequest(method(name), request, undefined, named))).toEqual(expected);
   });
 });
 

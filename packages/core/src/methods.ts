@@ -1,17 +1,17 @@
-// The unary methods of the contract with the gateway's options: who may call, where the call goes, which fields the token fills.
-import { type DescField, type DescMethodUnary, type DescService, getOption, type Message } from "@bufbuild/protobuf";
+// The methods of the contract with the gateway's options: who may call, where the call goes, which fields the token fills.
+import { type DescField, type DescMethod, type DescService, getOption, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code } from "@connectrpc/connect";
 import { options, SendMessageRequestSchema } from "@im-gateway/proto";
 import { failure, invalidFields } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
 import { missingFields, requiredFields } from "./json/required.ts";
-import { isUnary } from "./transcode/routes.ts";
+import { isRouteMethod, type RouteMethod } from "./transcode/routes.ts";
 
 export interface Method {
   /** `package.Service/Method`. */
   readonly name: string;
-  readonly desc: DescMethodUnary;
+  readonly desc: RouteMethod;
   readonly auth: "public" | "user";
   readonly target: "logic" | "upstream";
   readonly identityFields: readonly IdentityField[];
@@ -25,24 +25,30 @@ interface IdentityField {
 
 /** By `package.Service/Method`. @throws ConnectError internal when a method lacks `auth`: nobody decided who may call it */
 export function createMethods(services: readonly DescService[]): ReadonlyMap<string, Method> {
-  const methods = services.flatMap((service) => service.methods.filter(isUnary)).map(createMethod);
+  const methods = services.flatMap((service) => service.methods.filter(isRouteMethod)).map(createMethod);
   return new Map(methods.map((method) => [method.name, method]));
 }
 
-export function methodName(desc: DescMethodUnary): string {
+export function methodName(desc: DescMethod): string {
   return `${desc.parent.typeName}/${desc.name}`;
 }
 
 /**
  * Completes and checks a request that a client sent: required fields are there, identity fields are not, then these are filled.
  * @param identity undefined: nobody is known (public methods)
+ * @param named the proto names of the fields that the client sent, also those that it set to a zero value
  * @throws ConnectError invalid_argument with a violation for each field
  */
-export function prepareRequest(method: Method, request: Message, identity: Identity | undefined): void {
+export function prepareRequest(
+  method: Method,
+  request: Message,
+  identity: Identity | undefined,
+  named: ReadonlySet<string>,
+): void {
   const message = reflect(method.desc.input, request);
   const violations = [
     ...method.identityFields
-      .filter(({ field }) => message.isSet(field))
+      .filter(({ field }) => named.has(field.name))
       .map(({ field }) => ({ field: field.name, description: "is filled from the token" })),
     ...missingFields(method.desc.input, request, method.required),
   ];
@@ -56,7 +62,7 @@ export function prepareRequest(method: Method, request: Message, identity: Ident
   }
 }
 
-function createMethod(desc: DescMethodUnary): Method {
+function createMethod(desc: RouteMethod): Method {
   const name = methodName(desc);
   const refuse = (reason: string): Error =>
     failure(Code.Internal, "BAD_METHOD_OPTIONS", `${desc.parent.file.name}.proto: ${name}: ${reason}`);
