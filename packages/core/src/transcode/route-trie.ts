@@ -70,15 +70,11 @@ export function createRouteTrie<R>(describe: (route: R) => string): RouteTrie<R>
     if (!rawPath.startsWith("/")) {
       return { kind: "none" };
     }
-    const segments = rawPath === "/" ? [] : rawPath.slice(1).split("/", maxPathSegments + 1);
-    if (segments.length > maxPathSegments) {
-      const message = `the path has more than ${maxPathSegments} segments`;
-      throw failure(Code.InvalidArgument, "PATH_TOO_LONG", message);
-    }
+    const segments = splitPath(rawPath);
     const last = segments.at(-1) ?? "";
     const colon = last.lastIndexOf(":");
     const verb = colon === -1 ? "" : decodePathSegment(last.slice(colon + 1));
-    const methods = new Set<string>();
+    const methods: string[] = [];
     // With a registered verb the last segment is tried without it first.
     if (verb !== "" && verbs.has(verb)) {
       const trimmed = segments.with(-1, last.slice(0, colon));
@@ -91,7 +87,7 @@ export function createRouteTrie<R>(describe: (route: R) => string): RouteTrie<R>
     if (found !== undefined) {
       return { kind: "found", route: found, segments };
     }
-    return methods.size > 0 ? { kind: "other-methods", methods: [...methods].sort() } : { kind: "none" };
+    return methods.length > 0 ? { kind: "other-methods", methods: [...new Set(methods)].sort() } : { kind: "none" };
   };
 
   return { add, match, refuseShadowed: () => refuseShadowed(root, describe) };
@@ -104,7 +100,7 @@ interface Search {
   readonly verb: string;
   readonly method: string;
   /** Collects the methods that other routes of the same path have. */
-  readonly methods: Set<string>;
+  readonly methods: string[];
 }
 
 /** The route of the segments from `index` on. Visits a node once at most: the cost is bounded by the routes, not by the path. */
@@ -129,31 +125,40 @@ function pick<R>(ends: ReadonlyMap<string, Methods<R>>, { verb, method, methods 
   if (routes === undefined) {
     return undefined;
   }
-  for (const name of methodsTried(method)) {
-    const route = routes.get(name);
-    if (route !== undefined) {
-      return route;
-    }
+  const route = routes.get(method) ?? anyOf(routes, method);
+  if (route !== undefined) {
+    return route;
   }
   for (const name of routes.keys()) {
-    methods.add(name);
+    methods.push(name);
   }
   return undefined;
 }
 
 /** HEAD follows GET; `*` is any method but OPTIONS, which is answered without a call unless the contract names it. */
-function methodsTried(method: string): readonly string[] {
-  switch (method) {
-    case "HEAD":
-      return headTried;
-    case "OPTIONS":
-      return [method];
-    default:
-      return [method, "*"];
-  }
+function anyOf<R>(routes: Methods<R>, method: string): R | undefined {
+  return (method === "HEAD" ? routes.get("GET") : undefined) ?? (method === "OPTIONS" ? undefined : routes.get("*"));
 }
 
-const headTried = ["HEAD", "GET", "*"];
+/** Of a path that starts with a slash; loops, since `split` takes several times as long. */
+function splitPath(path: string): string[] {
+  const segments: string[] = [];
+  if (path === "/") {
+    return segments;
+  }
+  for (let start = 1; ; ) {
+    const slash = path.indexOf("/", start);
+    segments.push(slash === -1 ? path.slice(start) : path.slice(start, slash));
+    if (slash === -1) {
+      return segments;
+    }
+    if (segments.length === maxPathSegments) {
+      const message = `the path has more than ${maxPathSegments} segments`;
+      throw failure(Code.InvalidArgument, "PATH_TOO_LONG", message);
+    }
+    start = slash + 1;
+  }
+}
 
 /**
  * Only a route that ends in `**` can be: for a wildcard there is always a text that no literal has, but zero, one, two … segments can each have
@@ -183,7 +188,7 @@ function takesAll<R>(node: Node<R>, verb: string, method: string): boolean {
 
 function takes<R>(ends: ReadonlyMap<string, Methods<R>>, verb: string, method: string): boolean {
   const methods = ends.get(verb);
-  return methods !== undefined && (method === "*" ? ["*"] : methodsTried(method)).some((name) => methods.has(name));
+  return methods !== undefined && (methods.get(method) ?? anyOf(methods, method)) !== undefined;
 }
 
 function createNode<R>(): Node<R> {

@@ -5,7 +5,7 @@ import { errorBody, toConnectError } from "../error-json.ts";
 import { failure, httpStatus, reasonOf, retryAfterMsOf } from "../errors.ts";
 import { inClientSpelling } from "../json/spelling.ts";
 import { type Trace, traceOf } from "../trace.ts";
-import { bindRequest, bodyFields } from "./bind.ts";
+import { type BoundRequest, bindRequest, bodyFields } from "./bind.ts";
 import { type BoundCall, shownAnswer } from "./call.ts";
 import { callStream } from "./call-stream.ts";
 import { acceptedType, readBody } from "./negotiate.ts";
@@ -59,6 +59,11 @@ export interface Transcoder {
   fetch(request: Request): Promise<Response>;
   /** Always answers, never rejects. */
   handle(request: RawRequest): Promise<Response>;
+  /**
+   * What `handle` would call, without authorization and call.
+   * @throws ConnectError not_found or unimplemented where no route takes the request, invalid_argument where it does not fit
+   */
+  bind(request: RawRequest): BoundRequest & { readonly route: Route };
   readonly routes: readonly Route[];
 }
 
@@ -100,7 +105,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
       const [path, query] = splitTarget(request.path);
       const match = trie.match(request.method, path);
       if (match.kind !== "found") {
-        response = unmatched(request, match, trace);
+        response = otherwise(request.method, match, trace);
       } else {
         route = match.route;
         caller = await authorize?.(route.method, request.headers);
@@ -158,6 +163,16 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
   return {
     routes,
     handle,
+    bind(request) {
+      const [path, query] = splitTarget(request.path);
+      const match = trie.match(request.method, path);
+      if (match.kind !== "found") {
+        throw noRoute(match);
+      }
+      const { route, segments } = match;
+      const body = readBody(request.body, request.headers);
+      return { route, ...bindRequest(route, segments, query, body, allowedQueryKeys) };
+    },
     fetch: async (request) => {
       const { pathname, search } = new URL(request.url);
       const body = new Uint8Array(await request.arrayBuffer());
@@ -204,23 +219,33 @@ function statusOf(error: ConnectError): number {
   return statusByReason[reasonOf(error)] ?? httpStatus[error.code];
 }
 
-function unmatched(request: RawRequest, match: Exclude<Match<Route>, { kind: "found" }>, trace: Trace): Response {
-  if (match.kind === "none") {
-    return errorResponse(failure(Code.NotFound, "NO_ROUTE", "no such path"), trace.traceId);
-  }
-  return otherMethod(request.method, match.methods, trace);
+type NoMatch = Exclude<Match<Route>, { kind: "found" }>;
+
+function otherwise(method: string, match: NoMatch, trace: Trace): Response {
+  return match.kind === "none"
+    ? errorResponse(noRoute(match), trace.traceId)
+    : otherMethod(method, match.methods, trace);
+}
+
+function noRoute(match: NoMatch): ConnectError {
+  return match.kind === "none"
+    ? failure(Code.NotFound, "NO_ROUTE", "no such path")
+    : failure(Code.Unimplemented, "METHOD_NOT_ALLOWED", `this path answers ${allowed(match.methods)}`);
 }
 
 /** The answer of a path that has other methods than this one. @param methods those that it has, HEAD and OPTIONS aside */
 export function otherMethod(method: string, methods: readonly string[], trace: Trace): Response {
+  const allow = allowed(methods);
+  return method === "OPTIONS"
+    ? new Response(null, { status: 204, headers: { allow } })
+    : errorResponse(noRoute({ kind: "other-methods", methods }), trace.traceId, { allow });
+}
+
+/** HEAD follows GET, OPTIONS is always answered, `*` is any. */
+function allowed(methods: readonly string[]): string {
   const named = methods.includes("*") ? ["DELETE", "GET", "PATCH", "POST", "PUT", ...methods] : methods;
-  const listed = [...named, ...(named.includes("GET") ? ["HEAD"] : []), "OPTIONS"].filter((name) => name !== "*");
-  const allow = [...new Set(listed)].join(", ");
-  if (method === "OPTIONS") {
-    return new Response(null, { status: 204, headers: { allow } });
-  }
-  const error = failure(Code.Unimplemented, "METHOD_NOT_ALLOWED", `this path answers ${allow}`);
-  return errorResponse(error, trace.traceId, { allow });
+  const all = [...named, ...(named.includes("GET") ? ["HEAD"] : []), "OPTIONS"].filter((name) => name !== "*");
+  return [...new Set(all)].join(", ");
 }
 
 /** Path and query, as they came. */
