@@ -11,7 +11,7 @@ modules := node_modules/.installed
 # Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
-.PHONY: help run test bench build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
+.PHONY: help run test bench bench-transcode build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
   check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
@@ -32,6 +32,9 @@ test: check-machine-test $(modules) ## Check, build and test everything, on a re
 bench: check-machine-test build ## Measure the CPU time of the gateway against a plain server's; ARGS="--runs 5", ARGS=--help
 	@node tools/src/install-parts.ts
 	@exec node --disable-warning=TimeoutNegativeWarning bench/src/main.ts $(ARGS)
+
+bench-transcode: build ## Measure REST requests on their way to Protobuf against protobuf-es alone; ARGS="--pairs 30"
+	@exec node bench/src/transcode.ts $(ARGS)
 
 build: $(modules) ## Compile what changed
 	@tsc -b

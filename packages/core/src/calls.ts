@@ -1,27 +1,26 @@
-// Unary calls of clients, over REST and over the socket: the same authorisation, the same checks, the same targets.
+// Calls of clients, over REST and over the socket: the same authorisation, the same checks, the same targets.
 import {
   create,
-  type DescMessage,
   type DescMethodUnary,
   type DescService,
   isMessage,
   type JsonObject,
-  type Message,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code, type ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
 import { type SendMessageRequest, SendMessageRequestSchema, type SendMessageResponse } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
 import { codeName, failure } from "./errors.ts";
 import { bearerToken, type Identity, type VerifyToken } from "./identity/token.ts";
-import { namedFields } from "./json/named.ts";
+import { namedFields } from "./json/names.ts";
 import { readMessage } from "./json/read.ts";
+import { inClientSpelling } from "./json/spelling.ts";
 import type { JsonTree } from "./json/text.ts";
 import { writeMessage } from "./json/write.ts";
 import { createMethods, type Method, methodName, prepareRequest } from "./methods.ts";
 import { type Trace, traceOf } from "./trace.ts";
+import { isUnary, type RouteMethod } from "./transcode/routes.ts";
 import { createTranscoder, type Transcoder } from "./transcode/transcoder.ts";
 
 export interface CallsOptions {
@@ -76,7 +75,7 @@ export function createCalls(options: CallsOptions): Calls {
     return method;
   };
 
-  const authorize = async (desc: DescMethodUnary, headers: Headers): Promise<Caller> => {
+  const authorize = async (desc: RouteMethod, headers: Headers): Promise<Caller> => {
     const method = methodOf(methodName(desc));
     const token = bearerToken(headers.get("authorization"));
     if (method.auth === "public") {
@@ -93,8 +92,7 @@ export function createCalls(options: CallsOptions): Calls {
       services,
       transport,
       authorize,
-      prepare: (_desc, request, { method, identity }) =>
-        prepareRequest(method, request, setFields(method.desc.input, request), identity),
+      prepare: (_desc, request, { method, identity }, named) => prepareRequest(method, request, identity, named),
       onAnswer: ({ httpMethod, route, status, seconds }) => {
         options.observer?.answered(httpMethod, route?.path ?? "none", status, seconds);
       },
@@ -104,7 +102,7 @@ export function createCalls(options: CallsOptions): Calls {
     async call(name, json, identity, trace, signal, timeoutMs) {
       const method = methodOf(name);
       const { desc } = method;
-      if (desc.methodKind !== "unary") {
+      if (!isUnary(desc)) {
         throw failure(
           Code.Unimplemented,
           "STREAMING_METHOD",
@@ -112,10 +110,14 @@ export function createCalls(options: CallsOptions): Calls {
         );
       }
       const request = readMessage(desc.input, json, "refuse");
-      prepareRequest(method, request, namedFields(desc.input, json), identity);
-      const header = { traceparent: trace.traceparent };
-      const answer = await transport.unary(desc, signal, timeoutMs, header, request);
-      return writeMessage(desc.output, answer.message);
+      try {
+        prepareRequest(method, request, identity, namedFields(desc.input, json));
+        const header = { traceparent: trace.traceparent };
+        const answer = await transport.unary(desc, signal, timeoutMs, header, request);
+        return writeMessage(desc.output, answer.message);
+      } catch (thrown) {
+        throw inClientSpelling(toConnectError(thrown), desc.input, json);
+      }
     },
   };
 }
@@ -124,11 +126,6 @@ export function createCalls(options: CallsOptions): Calls {
 export function logFailure(log: Log, error: ConnectError, method: string, trace: Trace, userId?: string): void {
   const fields = { method, trace_id: trace.traceId, user_id: userId, error };
   log(worthALine.has(error.code) ? "error" : "debug", "call failed", fields);
-}
-
-function setFields(desc: DescMessage, request: Message): ReadonlySet<string> {
-  const message = reflect(desc, request);
-  return new Set(desc.fields.filter((field) => message.isSet(field)).map(({ name }) => name));
 }
 
 /** A public method has no use for a bad token, and no quarrel with it. */
@@ -154,8 +151,33 @@ function observed(logic: Transport, observer: Observer | undefined): Transport {
         observer.called(methodName(method), code, (performance.now() - startedMs) / 1000);
       }
     },
-    stream: (...call) => logic.stream(...call),
+    async stream(method, ...call) {
+      const startedMs = performance.now();
+      const told = (code: string): void =>
+        observer.called(methodName(method), code, (performance.now() - startedMs) / 1000);
+      try {
+        const answer = await logic.stream(method, ...call);
+        return { ...answer, message: toldAtEnd(answer.message, told) };
+      } catch (thrown) {
+        told(codeName(toConnectError(thrown).code));
+        throw thrown;
+      }
+    },
   };
+}
+
+/** The messages; at their end `told` gets the code: `canceled` where nobody reads on. */
+async function* toldAtEnd<T>(messages: AsyncIterable<T>, told: (code: string) => void): AsyncGenerator<T> {
+  let code = codeName(Code.Canceled);
+  try {
+    yield* messages;
+    code = "ok";
+  } catch (thrown) {
+    code = codeName(toConnectError(thrown).code);
+    throw thrown;
+  } finally {
+    told(code);
+  }
 }
 
 /** A transport that publishes the methods with target UPSTREAM and hands all others on. */

@@ -47,10 +47,14 @@ export const maxViolations = 20;
 
 /** invalid_argument with one field violation each. */
 export function invalidFields(...violations: readonly FieldViolation[]): ConnectError {
-  const message = violations
+  return failure(Code.InvalidArgument, "INVALID_FIELD", describeViolations(violations), { violations });
+}
+
+/** The message of an error whose reason is INVALID_FIELD. */
+export function describeViolations(violations: readonly FieldViolation[]): string {
+  return violations
     .map(({ field, description }) => (field === "" ? description : `${field}: ${description}`))
     .join("; ");
-  return failure(Code.InvalidArgument, "INVALID_FIELD", message, { violations });
 }
 
 /** The reason in the error's ErrorInfo; "" where it has none. */

@@ -4,6 +4,7 @@ export * from "./errors.ts";
 export { createGateway, type Gateway, type Upgrade } from "./gateway.ts";
 export type { Identity } from "./identity/token.ts";
 export type { GatewayEndpoint } from "./lifecycle.ts";
+export { type MethodOptions, methodOptions } from "./method-options.ts";
 export type { GatewayOptions, GatewayTopics, WebSocketLimits } from "./options.ts";
 export { decodeRecord, encodeRecord } from "./record/codec.ts";
 export { createDeadLetters, type DeadLetters } from "./record/dead-letter.ts";

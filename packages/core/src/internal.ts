@@ -35,7 +35,7 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
   const checked: Interceptor = (next) => (request) => {
     const method = methods.get(methodName(request.method));
     if (method !== undefined && !request.stream) {
-      prepareRequest(method, request.message, new Set(), undefined);
+      prepareRequest(method, request.message, undefined, new Set());
     }
     return next(request);
   };

@@ -1,5 +1,5 @@
 // The option (im.options.v1.method) of a method, in our own words. Whoever asks how the gateway treats a method asks here.
-import { type DescMethod, getOption } from "@bufbuild/protobuf";
+import { create, type DescMethod, getOption } from "@bufbuild/protobuf";
 import { http, options } from "@im-gateway/proto";
 
 export interface MethodOptions {
@@ -14,8 +14,11 @@ export interface MethodOptions {
   readonly successStatus: number;
 }
 
+/** A contract that does not import our options has none of them: in another's their number may mean anything. */
 export function methodOptions(desc: DescMethod): MethodOptions {
-  const { auth, target, rateClass, idempotent, successStatus } = getOption(desc, options.method);
+  const ours = desc.parent.file.dependencies.some(({ proto }) => proto.package === options.method.file.proto.package);
+  const given = ours ? getOption(desc, options.method) : create(options.MethodSchema);
+  const { auth, target, rateClass, idempotent, successStatus } = given;
   return {
     auth: auths[auth],
     target: targets[target] ?? "logic",

@@ -11,7 +11,7 @@ import {
   UserService,
 } from "@im-gateway/proto";
 import { describe, expect, test } from "vitest";
-import { namedFields } from "./json/named.ts";
+import { namedFields } from "./json/names.ts";
 import { readMessage } from "./json/read.ts";
 import type { JsonTree } from "./json/text.ts";
 import { createMethods, type Method, prepareRequest } from "./methods.ts";
@@ -63,16 +63,16 @@ describe("a request is completed", () => {
   test("user, device and session come from the token", () => {
     const send = create(SendMessageRequestSchema, message);
     const written = new Set(["conversation_id", "message_type", "content", "client_msg_id"]);
-    prepareRequest(method("MessageService/SendMessage"), send, written, alice);
+    prepareRequest(method("MessageService/SendMessage"), send, alice, written);
     expect(send).toMatchObject({ ...message, senderId: "alice", deviceId: "phone" });
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, new Set(), alice);
+    prepareRequest(method("AuthService/Logout"), logout, alice, new Set());
     expect(logout).toMatchObject({ callerId: "alice", sessionId: "s1" });
   });
 
   test("of nobody they stay empty", () => {
     const logout = create(LogoutRequestSchema);
-    prepareRequest(method("AuthService/Logout"), logout, new Set(), undefined);
+    prepareRequest(method("AuthService/Logout"), logout, undefined, new Set());
     expect(logout).toMatchObject({ callerId: "", sessionId: "" });
   });
 
@@ -128,7 +128,7 @@ describe("a request is completed", () => {
     const { input } = method(name).desc;
     for (const identity of [alice, undefined]) {
       const request = readMessage(input, json, "refuse");
-      const run = (): void => prepareRequest(method(name), request, namedFields(input, json), identity);
+      const run = (): void => prepareRequest(method(name), request, identity, namedFields(input, json));
       expect(refusedFields(run)).toEqual(expected);
     }
   });
@@ -145,6 +145,7 @@ function serviceOf(init: MessageInitShape<typeof options.MethodSchema> | undefin
       name: "test.proto",
       package: "test",
       syntax: "proto3",
+      dependency: [options.method.file.proto.name],
       messageType: [{ name: "Thing" }],
       service: [
         {
@@ -153,7 +154,7 @@ function serviceOf(init: MessageInitShape<typeof options.MethodSchema> | undefin
         },
       ],
     }),
-    () => undefined,
+    (name) => (name === options.method.file.proto.name ? options.method.file : undefined),
   );
   return registry.getService("test.Things") ?? expect.unreachable("no service");
 }
@@ -168,7 +169,6 @@ describe("a contract that can not be served does not start", () => {
     ["auth unspecified", { auth: options.Auth.UNSPECIFIED }],
     ["an auth that is for the other door", { auth: options.Auth.SERVICE, target: options.Target.GATEWAY }],
     ["a target that is for the other door", { auth: USER, target: options.Target.GATEWAY }],
-    ["a success that is none", { auth: USER, target: LOGIC, successStatus: 404 }],
     ["an auth of a newer contract", { auth: 99 as options.Auth }],
     ["upstream with a request that is no message", { auth: USER, target: UPSTREAM }],
   ])("%s", (_name, init) => {

@@ -1,14 +1,5 @@
 // The methods of the contract as the gateway treats them: who may call, where the call goes, which fields the token fills, which rules hold.
-import {
-  create,
-  type DescField,
-  type DescMethod,
-  type DescMethodServerStreaming,
-  type DescMethodUnary,
-  type DescService,
-  getOption,
-  type Message,
-} from "@bufbuild/protobuf";
+import { create, type DescField, type DescMethod, type DescService, getOption, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { options, SendMessageRequestSchema } from "@im-gateway/proto";
@@ -17,13 +8,12 @@ import type { Identity } from "./identity/token.ts";
 import { missingFields, requiredFields } from "./json/required.ts";
 import { type MethodOptions, methodOptions } from "./method-options.ts";
 import { type CheckRules, createRules } from "./rules.ts";
-
-export type CallableMethod = DescMethodUnary | DescMethodServerStreaming;
+import { isRouteMethod, type RouteMethod } from "./transcode/routes.ts";
 
 export interface Method extends MethodOptions {
   /** `package.Service/Method`. */
   readonly name: string;
-  readonly desc: CallableMethod;
+  readonly desc: RouteMethod;
   readonly auth: NonNullable<MethodOptions["auth"]>;
   readonly identityFields: readonly IdentityField[];
   readonly required: readonly DescField[];
@@ -57,15 +47,15 @@ export function methodName(desc: DescMethod): string {
 /**
  * Completes and checks a request that a client sent: identity fields are not in it, required fields are, the rules of the contract hold; then
  * the identity fields are filled.
- * @param named the fields of the request that the client wrote, also with their zero value
  * @param identity undefined: nobody is known (public methods)
+ * @param named the fields of the request that the client wrote, also with their zero value
  * @throws ConnectError invalid_argument with a violation for each field
  */
 export function prepareRequest(
   { desc, identityFields, required, checkRules }: Method,
   request: Message,
-  named: ReadonlySet<string>,
   identity: Identity | undefined,
+  named: ReadonlySet<string>,
 ): void {
   const { input } = desc;
   const found = [
@@ -108,14 +98,11 @@ function createMethod(desc: DescMethod, door: "clients" | "back-ends", checkRule
         : "the internal port takes auth SERVICE and target GATEWAY only",
     );
   }
-  if (!isCallable(desc)) {
+  if (!isRouteMethod(desc)) {
     throw refuse("streams from the client, which no door takes");
   }
   if (rest.target === "upstream" && desc.input.typeName !== SendMessageRequestSchema.typeName) {
     throw refuse(`target UPSTREAM takes a ${SendMessageRequestSchema.name}`);
-  }
-  if (rest.successStatus < 200 || rest.successStatus > 299) {
-    throw refuse(`success_status ${rest.successStatus} is no status of success`);
   }
   try {
     checkRules(desc.input, create(desc.input));
@@ -134,10 +121,6 @@ function createMethod(desc: DescMethod, door: "clients" | "back-ends", checkRule
     required: requiredFields(desc.input),
     checkRules,
   };
-}
-
-function isCallable(desc: DescMethod): desc is CallableMethod {
-  return desc.methodKind === "unary" || desc.methodKind === "server_streaming";
 }
 
 const claims: Readonly<Record<options.Identity, ((identity: Identity) => string) | undefined>> = {

@@ -1,8 +1,7 @@
 // Connect's Transport over @grpc/grpc-js: plaintext HTTP/2 to the endpoints of one service.
-import { create, type DescMethod, getOption } from "@bufbuild/protobuf";
+import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, type Transport } from "@connectrpc/connect";
-import { failure, type Log } from "@im-gateway/core";
-import { options as contract } from "@im-gateway/proto";
+import { failure, type Log, methodOptions } from "@im-gateway/core";
 import { createCallEnd } from "./call-end.ts";
 import type { EndpointSource } from "./endpoints.ts";
 import { toMetadata } from "./metadata.ts";
@@ -69,5 +68,5 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
 }
 
 function mayRepeat(method: DescMethod, { error, reached }: CallFailure): boolean {
-  return !reached || (error.code === Code.Unavailable && getOption(method, contract.method).idempotent);
+  return !reached || (error.code === Code.Unavailable && methodOptions(method).idempotent);
 }

@@ -176,8 +176,8 @@ describe("reading", () => {
   test("paths go into lists, maps and messages", () => {
     const record = '{"target_user_ids":["a",{}],"headers":{"k":1},"data":[]}';
     expect(violations(() => readMessage(DownstreamRecordSchema, parseJson(record), "ignore"))).toEqual([
-      "headers.k",
       "target_user_ids[1]",
+      "headers.k",
       "data",
     ]);
     const conversation = '{"last_message":{"seq_id":"x"}}';

