@@ -17,7 +17,7 @@ export function addresses(url: string): Addresses {
     throw new TypeError("url must be an http, https, ws or wss URL");
   }
   const host = given.host;
-  const secure = /s:$/.test(given.protocol) ? "s" : "";
+  const secure = /^(https|wss):$/.test(given.protocol) ? "s" : "";
   const path = given.pathname.replace(/\/+$/, "");
   return {
     http: `http${secure}://${host}${isSocket ? path.replace(/\/[^/]*$/, "") : path}`,
