@@ -162,7 +162,7 @@ export function createClient(options: ClientOptions): Client {
     close: connection.close,
     on,
     off,
-    async sendMessage({ message_type = 1, client_msg_id = crypto.randomUUID(), ...message }, callOptions = {}) {
+    async sendMessage({ message_type = 1, client_msg_id = randomId(), ...message }, callOptions = {}) {
       const { conversation_id } = message;
       sending.set(client_msg_id, { client_msg_id, conversation_id, status: "sending" });
       try {
@@ -190,6 +190,12 @@ export function createClient(options: ClientOptions): Client {
 
 function aboutMessage(error: ImError, client_msg_id: string): ImError {
   return new ImError(error.code, error.reason, error.message, { ...error, client_msg_id, cause: error.cause });
+}
+
+/** Not crypto.randomUUID: a page that came over plain HTTP does not have it. */
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** `auth`, `login` is im.logic.v1.AuthService/Login. */

@@ -275,6 +275,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
+    pages: options.pages,
     observer: options.observer,
   });
 

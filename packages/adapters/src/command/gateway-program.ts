@@ -4,6 +4,7 @@ import { formatAddress, type GatewayConfig, gatewayConfig } from "../config/inde
 import { createLogger } from "../log/index.ts";
 import { createGatewayMetrics, serveMetrics } from "../metrics/index.ts";
 import { advertisedAddress } from "./advertised-address.ts";
+import { readChatPage } from "./chat-page.ts";
 import type { CreateEmbeddedLogic } from "./embedded-logic.ts";
 import { createGatewayParts } from "./gateway-parts.ts";
 import type { ServeGateway } from "./gateway-server.ts";
@@ -45,6 +46,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
   });
   const log = logger.module("server");
   const parts = createGatewayParts(config, logger, createLogic);
+  const pages = parts.embedded === undefined ? undefined : await readChatPage();
   const metrics = createGatewayMetrics({ version, runtime });
   const gateway = createGateway({
     gatewayId,
@@ -63,6 +65,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     websocket,
     maxBodyBytes: server.maxBodyBytes,
     unready: parts.unready,
+    ...(pages === undefined ? {} : { pages }),
     observer: metrics.observer,
     defer,
   });
