@@ -7,10 +7,12 @@ cd "$(dirname -- "$0")/.."
 
 make build
 
-mkdir -p "$target/configs"
+mkdir -p "$target/configs" "$target/examples"
 cp configs/*.yaml "$target/configs"
+# The chat page of the embedded default, on the client SDK's build.
+cp -R examples/web-chat "$target/examples"
 cp -R bin patches package.json pnpm-lock.yaml pnpm-workspace.yaml "$target"
-for package in proto packages/core packages/adapters packages/logic packages/server-node; do
+for package in proto packages/core packages/adapters packages/logic packages/server-node packages/client-sdk; do
   mkdir -p "$target/$package"
   cp -R "$package/package.json" "$package/dist" "$target/$package"
 done

@@ -81,6 +81,9 @@ it("starts a gateway that is healthy by the image's own check", async () => {
     return (await part.exited).code;
   };
   expect(await healthy()).toBe(0);
+  for (const path of ["/", "/chat/chat.js", "/chat/sdk/index.js"]) {
+    expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(200);
+  }
   expect((await gateway.stop()).code).toBe(0);
   expect(await healthy()).toBe(1);
 });
@@ -114,6 +117,7 @@ it("has no tool and no test's dependency in it", () => {
   ).toEqual([
     "bin",
     "configs",
+    "examples",
     "node_modules",
     "package.json",
     "packages",

@@ -299,6 +299,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes,
+    pages: options.pages,
     observer: options.observer,
   });
 

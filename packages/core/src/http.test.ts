@@ -13,6 +13,7 @@ const app = createHttp({
   version: "1.2.3",
   maxBodyBytes,
   unready: () => reasons,
+  pages: new Map([["/hello", { headers: { "content-type": "text/plain" }, body: "Hello" }]]),
   transcoder: createTranscoder({
     services: [AuthService, UserService],
     transport: createRouterTransport(({ service }) => {
@@ -42,8 +43,15 @@ test("/ready is 503 with its reasons", async () => {
   expect((await fetch("/ready")).status).toBe(200);
 });
 
+test("a page is answered as it is", async () => {
+  const page = await fetch("/hello");
+  expect([page.status, page.headers.get("content-type"), await page.text()]).toEqual([200, "text/plain", "Hello"]);
+  expect(await (await fetch("/hello", { method: "HEAD" })).text()).toBe("");
+});
+
 test.each([
   ["GET", "/", 404, "NO_ROUTE"],
+  ["POST", "/hello", 405, "METHOD_NOT_ALLOWED"],
   ["GET", "/api/v1/nowhere", 404, "NO_ROUTE"],
   ["POST", "/health", 405, "METHOD_NOT_ALLOWED"],
   ["DELETE", "/api/v1/users/u", 405, "METHOD_NOT_ALLOWED"],

@@ -15,7 +15,15 @@ export interface HttpOptions {
   /** Why the gateway is not ready; empty when it is. */
   readonly unready: () => readonly string[];
   readonly maxBodyBytes: number;
+  /** By their path. */
+  readonly pages?: ReadonlyMap<string, Page> | undefined;
   readonly observer?: Observer | undefined;
+}
+
+/** A static answer. */
+export interface Page {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
 }
 
 export interface HttpBindings {
@@ -26,14 +34,23 @@ export interface HttpBindings {
 }
 
 export function createHttp(options: HttpOptions): Hono<HttpBindings> {
-  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, observer } = options;
+  const {
+    gatewayId,
+    instance,
+    version,
+    transcoder,
+    unready,
+    maxBodyBytes,
+    pages = new Map<string, Page>(),
+    observer,
+  } = options;
   const app = new Hono<HttpBindings>({
     // Not the normalised one: `/x/../health` is no path of ours.
     getPath: (request, given) => (given?.env?.rawPath ?? rawPathOf(request)).split("?")[0] ?? "",
   });
 
   // The transcoder tells of its own routes.
-  const own = ["/health", "/ready"] as const;
+  const own = ["/health", "/ready", ...pages.keys()];
   for (const path of own) {
     app.use(path, async (c, next) => {
       const startedMs = performance.now();
@@ -50,9 +67,11 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
   });
 
-  app.on(["ALL"], [...own], ({ req: { raw } }) =>
-    otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))),
-  );
+  for (const [path, { headers, body }] of pages) {
+    app.get(path, () => new Response(body, { headers }));
+  }
+
+  app.on(["ALL"], own, ({ req: { raw } }) => otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))));
 
   app.all("*", (c) => transcode(transcoder, c.req.raw, c.env?.rawPath ?? rawPathOf(c.req.raw), maxBodyBytes, observer));
 

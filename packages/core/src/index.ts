@@ -2,6 +2,7 @@ export type * from "./adapters.ts";
 export type { Counters, TopicRole } from "./counters.ts";
 export * from "./errors.ts";
 export { createGateway, type Gateway, type Upgrade } from "./gateway.ts";
+export type { Page } from "./http.ts";
 export type { Identity } from "./identity/token.ts";
 export type { GatewayEndpoint } from "./lifecycle.ts";
 export { type MethodOptions, methodOptions } from "./method-options.ts";

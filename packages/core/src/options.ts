@@ -10,6 +10,7 @@ import {
   UserService,
 } from "@im-gateway/proto";
 import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
+import type { Page } from "./http.ts";
 
 export interface GatewayOptions {
   /** Names this gateway in records and in etcd; its downstream topic ends in it. */
@@ -31,6 +32,8 @@ export interface GatewayOptions {
   };
   /** The API. Default: the services of im.logic.v1. */
   readonly services?: readonly DescService[];
+  /** Static answers to GET, by their path. Default: none. */
+  readonly pages?: ReadonlyMap<string, Page>;
   readonly topics?: Partial<GatewayTopics>;
   readonly websocket?: Partial<WebSocketLimits>;
   /** Default: 1 MiB. */

@@ -134,7 +134,7 @@ const cases: Readonly<Record<string, Case>> = {
   "an unknown route": { request: get(`/${contentMark}`), ...noRoute },
   "a trailing slash": { request: get("/users/me/"), ...noRoute },
   "two slashes": { request: get("//users/me"), ...noRoute },
-  "the root": { request: { method: "GET", path: "/" }, ...noRoute },
+  "no path of ours": { request: { method: "GET", path: "/index.html" }, ...noRoute },
 
   // Methods and media types.
   "a method that the path does not have": {

@@ -4,6 +4,7 @@ import { formatAddress, type GatewayConfig, gatewayConfig } from "../config/inde
 import { createLogger } from "../log/index.ts";
 import { createGatewayMetrics, serveMetrics } from "../metrics/index.ts";
 import { advertisedAddress } from "./advertised-address.ts";
+import { readChatPage } from "./chat-page.ts";
 import type { CreateEmbeddedLogic } from "./embedded-logic.ts";
 import { createGatewayParts } from "./gateway-parts.ts";
 import type { ServeGateway } from "./gateway-server.ts";
@@ -46,6 +47,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
   });
   const log = logger.module("server");
   const parts = createGatewayParts(config, logger, createLogic);
+  const pages = parts.embedded === undefined ? undefined : await readChatPage();
   const metrics = createGatewayMetrics({ version, runtime });
   const gateway = createGateway({
     gatewayId,
@@ -64,6 +66,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     websocket,
     maxBodyBytes: server.maxBodyBytes,
     unready: parts.unready,
+    ...(pages === undefined ? {} : { pages }),
     observer: metrics.observer,
     // What a signal does, whoever sends it.
     requestDrain: () => process.kill(process.pid, "SIGTERM"),

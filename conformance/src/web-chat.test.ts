@@ -1,0 +1,128 @@
+// examples/web-chat as the embedded default serves it, in a real browser: two people, each in a window of their own.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startBrowser } from "./browser.ts";
+import { createProgram, freeAddress, type Program } from "./worlds/program.ts";
+
+const deadlineMs = 10_000;
+let folder: string;
+let url: string;
+let gateway: Program;
+let browser: Browser;
+/** What the browser had to complain about. */
+const complaints: string[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "im-gateway-web-chat-"));
+  const address = await freeAddress();
+  url = `http://${address}/`;
+  const set = [`server.http_addr=${address}`, `data_dir=${folder}`];
+  gateway = createProgram("gateway", "im-gateway", set, { holdsSockets: true, scratch: folder });
+  [browser] = await Promise.all([startBrowser(), gateway.start()]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await gateway?.stop();
+  await rm(folder, { recursive: true });
+});
+
+async function window(size: { width: number; height: number }): Promise<Page> {
+  const context = await browser.newContext({ viewport: size, colorScheme: "light" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(deadlineMs);
+  page.on("console", (message) => {
+    if (message.type() === "error" || message.type() === "warning") {
+      complaints.push(message.text());
+    }
+  });
+  page.on("pageerror", (error) => complaints.push(error.message));
+  await page.goto(url);
+  return page;
+}
+
+async function login(page: Page, username: string): Promise<void> {
+  await page.getByLabel("Username", { exact: true }).fill(username);
+  await page.getByLabel("Password").fill("password123");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByText("online", { exact: true }).waitFor();
+}
+
+async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel("Message", { exact: true }).fill(text);
+  await page.getByLabel("Message", { exact: true }).press("Enter");
+}
+
+test("alice and bob chat", async () => {
+  const alice = await window({ width: 1100, height: 700 });
+  const bob = await window({ width: 390, height: 800 });
+  await login(alice, "alice");
+  await login(bob, "bob");
+
+  // alice starts with what bob's page tells of itself.
+  const bobsId = await bob.locator("#my-id").textContent();
+  await alice.getByLabel("Username or user id").fill(bobsId ?? "");
+  await alice.getByRole("button", { name: "Start" }).click();
+  await alice.getByRole("heading", { name: "bob" }).waitFor();
+  await say(alice, "Hi Bob! Did the gateway restart go well?");
+
+  // bob's list shows it, on a phone, and he opens it.
+  await bob.getByLabel("1 unread").waitFor();
+  await bob.getByRole("button", { name: /alice/ }).click();
+  await bob.getByText("Did the gateway restart go well?").last().waitFor();
+  await say(bob, "Yes. Nobody noticed:\nthe sockets came back by themselves.");
+  await alice.getByText("the sockets came back").last().waitFor();
+  await say(alice, "And <b>this</b> <img src=x onerror=alert(1)> is only text.");
+  const text = bob.locator("#messages .content", { hasText: "is only text" });
+  await text.waitFor();
+  expect(await text.textContent()).toBe("And <b>this</b> <img src=x onerror=alert(1)> is only text.");
+  expect(await bob.locator("#messages li").count()).toBe(3);
+  await say(bob, "Good. Then we ship it today.");
+  await alice.locator("#messages").getByText("ship it today").waitFor();
+
+  // A gateway that comes back finds both again, with nothing lost and nothing twice.
+  expect(complaints).toEqual([]);
+  await gateway.restart("kill");
+  await alice.getByText("online", { exact: true }).waitFor();
+  await bob.getByRole("button", { name: "Back to the conversations" }).click();
+  await bob.getByText("online", { exact: true }).waitFor();
+  await bob.getByRole("button", { name: /alice/ }).click();
+  await say(alice, "Deploying now.");
+  await bob.locator("#messages").getByText("Deploying now.").waitFor();
+  expect(await bob.locator("#messages li").count()).toBe(5);
+  await expect.poll(() => bob.locator("#messages .about", { hasText: "sending" }).count()).toBe(0);
+
+  const picture = process.env.WEB_CHAT_PICTURE;
+  if (picture !== undefined) {
+    await alice.screenshot({ path: picture });
+    await bob.screenshot({ path: picture.replace(/\.png$/, "-phone.png") });
+  }
+
+  // A reload keeps the session; logging out ends it.
+  await alice.reload();
+  await alice.getByText("online", { exact: true }).waitFor();
+  await alice.getByRole("button", { name: "Log out" }).click();
+  await alice.getByRole("button", { name: "Log in" }).waitFor();
+}, 60_000);
+
+test("a wrong password is said, a guest needs none", async () => {
+  const page = await window({ width: 800, height: 600 });
+  await page.getByLabel("Username", { exact: true }).fill("alice");
+  await page.getByLabel("Password").fill("not the password");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect.poll(() => page.getByRole("alert").first().textContent()).not.toBe("");
+  await page.getByLabel("Username", { exact: true }).fill("Zoe");
+  await page.getByRole("button", { name: "Join as guest" }).click();
+  await page.getByText("online", { exact: true }).waitFor();
+  await page.getByText("No conversations yet").waitFor();
+});
+
+test("the page takes nothing from elsewhere and runs nothing inline", async () => {
+  const { headers } = await fetch(url);
+  expect(headers.get("content-security-policy")).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self'/);
+  expect(headers.get("content-security-policy")).not.toMatch(/unsafe|https?:/);
+  expect(headers.get("x-content-type-options")).toBe("nosniff");
+});
