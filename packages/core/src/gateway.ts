@@ -15,6 +15,7 @@ import {
   countFailure,
   createCounters,
 } from "./counters.ts";
+import { contractDocuments } from "./documents.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -275,6 +276,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes: options.maxBodyBytes ?? defaultMaxBodyBytes,
+    documents: options.documents ?? (options.services === undefined ? contractDocuments : undefined),
     observer: options.observer,
   });
 

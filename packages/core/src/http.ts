@@ -1,7 +1,8 @@
-// The Hono app: health, readiness, and every REST route of the contract behind one mount.
+// The Hono app: health, readiness, the documents, and every REST route of the contract behind one mount.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import type { Observer } from "./adapters.ts";
+import { createDocumentRoutes, type Documents, documentPaths } from "./documents.ts";
 import { toConnectError } from "./error-json.ts";
 import { failure } from "./errors.ts";
 import { traceOf } from "./trace.ts";
@@ -15,6 +16,8 @@ export interface HttpOptions {
   /** Why the gateway is not ready; empty when it is. */
   readonly unready: () => readonly string[];
   readonly maxBodyBytes: number;
+  /** Absent: the paths of the documents are none of ours. */
+  readonly documents?: (() => Promise<Documents>) | undefined;
   readonly observer?: Observer | undefined;
 }
 
@@ -26,14 +29,14 @@ export interface HttpBindings {
 }
 
 export function createHttp(options: HttpOptions): Hono<HttpBindings> {
-  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, observer } = options;
+  const { gatewayId, instance, version, transcoder, unready, maxBodyBytes, documents, observer } = options;
   const app = new Hono<HttpBindings>({
     // Not the normalised one: `/x/../health` is no path of ours.
     getPath: (request, given) => (given?.env?.rawPath ?? pathOf(request.url)).split("?")[0] ?? "",
   });
 
   // The transcoder tells of its own routes.
-  const own = ["/health", "/ready"] as const;
+  const own = ["/health", "/ready", ...(documents === undefined ? [] : documentPaths)];
   for (const path of own) {
     app.use(path, async (c, next) => {
       const startedMs = performance.now();
@@ -50,9 +53,14 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
   });
 
-  app.on(["ALL"], [...own], ({ req: { raw } }) =>
-    otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))),
-  );
+  if (documents !== undefined) {
+    const answer = createDocumentRoutes(documents);
+    for (const path of documentPaths) {
+      app.get(path, (c) => answer(path, c.req.raw));
+    }
+  }
+
+  app.on(["ALL"], own, ({ req: { raw } }) => otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))));
 
   app.all("*", async (c) => {
     const request = c.req.raw;

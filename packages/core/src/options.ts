@@ -10,6 +10,7 @@ import {
   UserService,
 } from "@im-gateway/proto";
 import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
+import type { Documents } from "./documents.ts";
 
 export interface GatewayOptions {
   /** Names this gateway in records and in etcd; its downstream topic ends in it. */
@@ -31,6 +32,8 @@ export interface GatewayOptions {
   };
   /** The API. Default: the services of im.logic.v1. */
   readonly services?: readonly DescService[];
+  /** What is served at /openapi.json, /asyncapi.json and /docs. Default: the contract's own, where `services` is the default, else nothing. */
+  readonly documents?: () => Promise<Documents>;
   readonly topics?: Partial<GatewayTopics>;
   readonly websocket?: Partial<WebSocketLimits>;
   /** Default: 1 MiB. */

@@ -1,29 +1,35 @@
 // What the generator makes: one target a run, by the option `target`.
-import { createEcmaScriptPlugin, type Plugin, type Schema } from "@bufbuild/protoplugin";
+import { create, createFileRegistry, type FileRegistry } from "@bufbuild/protobuf";
+import {
+  CodeGeneratorResponse_Feature,
+  CodeGeneratorResponseSchema,
+  FileDescriptorSetSchema,
+} from "@bufbuild/protobuf/wkt";
+import type { Plugin } from "@bufbuild/protoplugin";
+import { documentFiles } from "./document-files.ts";
+import { referencePages } from "./reference/reference-pages.ts";
 
-interface Options {
-  readonly target: Target;
-}
+/** What a target makes of the contract: files by their path below the target's output folder. */
+export type Target = (contract: FileRegistry) => ReadonlyMap<string, string>;
 
-type Target = keyof typeof targets;
-
-/** Each writes its files for a schema with this option. */
-const targets = {
-  sdk: (_schema: Schema<Options>): void => {},
+const targets: Readonly<Record<string, Target>> = {
+  documents: documentFiles,
+  reference: referencePages,
 };
 
-export const plugin: Plugin = createEcmaScriptPlugin<Options>({
+// Not createEcmaScriptPlugin: `target` is an option of its own, and it writes nothing but scripts.
+export const plugin: Plugin = {
   name: "protoc-gen-im",
   version: "0.1.0",
-  parseOptions(options) {
-    const value = options.find(({ key }) => key === "target")?.value ?? "";
-    const target = names.find((name) => name === value);
-    if (target === undefined || options.length !== 1) {
-      throw new Error(`one option is needed: target=${names.join("|")}`);
+  run({ parameter, protoFile }) {
+    const target = targets[parameter.replace(/^target=/, "")];
+    if (target === undefined) {
+      throw new Error(`one option is needed: target=${Object.keys(targets).join("|")}`);
     }
-    return { target };
+    const files = target(createFileRegistry(create(FileDescriptorSetSchema, { file: protoFile })));
+    return create(CodeGeneratorResponseSchema, {
+      supportedFeatures: BigInt(CodeGeneratorResponse_Feature.PROTO3_OPTIONAL),
+      file: [...files].map(([name, content]) => ({ name, content })),
+    });
   },
-  generateTs: (schema) => targets[schema.options.target](schema),
-});
-
-const names: readonly Target[] = ["sdk"];
+};
