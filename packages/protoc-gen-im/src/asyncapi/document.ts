@@ -16,6 +16,7 @@ export function asyncapi(contract: FileRegistry): JsonObject {
   const schemas = createSchemas(false);
   const frames = framesOf(contract);
   const records = recordsOf(contract);
+  const pushed = new Set(pushes(frames));
   return {
     asyncapi: "3.0.0",
     info: { title: "im-gateway", version: "1", description, license: { name: "MIT" } },
@@ -54,7 +55,7 @@ export function asyncapi(contract: FileRegistry): JsonObject {
         channel: { $ref: "#/channels/socket" },
         title: "Push",
         summary: "What the server sends unasked.",
-        messages: pushes(frames).map((frame) => socketMessage(frame, "server")),
+        messages: [...pushed].map((frame) => socketMessage(frame, "server")),
       },
       ...Object.fromEntries(records.map((record) => [operationOf(record), recordOperation(record)])),
       "send-dead-letter": {
@@ -67,7 +68,10 @@ export function asyncapi(contract: FileRegistry): JsonObject {
     components: {
       messages: {
         ...Object.fromEntries(
-          [...messageNames(frames)].map(([name, { frame, side }]) => [name, frameMessage(name, frame, side, schemas)]),
+          [...messageNames(frames)].map(([name, { frame, side }]) => [
+            name,
+            frameMessage(name, frame, side, schemas, !pushed.has(frame)),
+          ]),
         ),
         ...Object.fromEntries(records.map((record) => [record.message.name, recordMessage(record, schemas)])),
         DeadLetter: deadLetterMessage,
@@ -134,7 +138,7 @@ function clientOperations({ client, server }: Frames): JsonObject {
   );
 }
 
-function frameMessage(name: string, frame: FrameType, side: Side, schemas: Schemas): JsonObject {
+function frameMessage(name: string, frame: FrameType, side: Side, schemas: Schemas, hasId: boolean): JsonObject {
   const writer = side === "client" ? "client" : "us";
   return {
     name: frame.type,
@@ -164,7 +168,7 @@ function frameMessage(name: string, frame: FrameType, side: Side, schemas: Schem
         name,
         payload: {
           type: frame.type,
-          message_id: side === "client" || frame.field.name.endsWith("ack") ? "f_1" : "",
+          message_id: hasId ? "f_1" : "",
           data: exampleOf(frame.data, writer),
           timestamp: 1_767_225_600_000,
         },

@@ -1,7 +1,7 @@
 // Example messages: a small world in which alice, who calls, is in a group with bob.
 import { type DescField, type DescMessage, type JsonObject, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { commentOf } from "./comment.ts";
-import { isRequired, type Writer } from "./json-schema.ts";
+import { isAlwaysWritten, isRequired, type Writer } from "./json-schema.ts";
 import { isIdentity } from "./operations.ts";
 
 /** By field name, or `Message.field` where a message means something else by it; undefined leaves the field out. */
@@ -22,6 +22,7 @@ const values: Readonly<Record<string, JsonValue | undefined>> = {
   direction: "received",
   event: "connected",
   exclude_connection_ids: [],
+  expires_in: 86_400,
   from_user_id: "u_bob",
   gateway_epoch: 7,
   gateway_id: "gateway-1",
@@ -48,6 +49,7 @@ const values: Readonly<Record<string, JsonValue | undefined>> = {
   reconnect_within_ms: 5000,
   refresh_token: "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
   request_id: "r_1",
+  retry_after_ms: 2000,
   sender_id: "u_alice",
   status: "accepted",
   target_user_id: "u_bob",
@@ -61,8 +63,10 @@ const values: Readonly<Record<string, JsonValue | undefined>> = {
   user_ids: ["u_bob"],
   username: "alice",
 
+  "Authenticated.user_id": "u_alice",
   "Call.request": { group_id: "c_team" },
   "Connected.user_id": "u_alice",
+  "Conversation.avatar_url": "https://example.com/team.png",
   "Conversation.type": 2,
   "CreateConversationRequest.name": undefined,
   "CreateFriendRequestRequest.message": "Shall we talk?",
@@ -78,17 +82,26 @@ const values: Readonly<Record<string, JsonValue | undefined>> = {
   "Error.message": "the message could not be stored in time",
   "Error.reason": "PUBLISH_TIMEOUT",
   "FriendRequest.message": "Shall we talk?",
+  "Friend.avatar_url": "https://example.com/bob.png",
+  "Friend.nickname": "Bob",
+  "Group.avatar_url": "https://example.com/team.png",
   "Group.type": 2,
   "KickRequest.reason": "signed out by an administrator",
   "Kicked.by_device": undefined,
   "Kicked.reason": "signed out by an administrator",
+  "Member.nickname": "Bob",
   "PushFrame.data": { user_id: "u_alice", online: true, last_seen: 1_767_225_600 },
   "PushFrame.type": "online-status",
   "Reply.response": { user_id: "u_alice", username: "alice" },
   "ResyncRequired.conversation_ids": ["c_team"],
   "ResyncRequired.reason": "too much was missed",
   "SearchRequest.query": "hello",
+  "UpdateConversationRequest.avatar_url": "https://example.com/team.png",
+  "UpdateGroupRequest.avatar_url": "https://example.com/team.png",
+  "UpstreamRecord.user_id": "u_alice",
+  "User.user_id": "u_alice",
   "UserEvent.reason": "",
+  "UserEvent.user_id": "u_alice",
 };
 
 const unixSeconds = 1_767_225_600;
@@ -118,7 +131,7 @@ export function exampleValue(field: DescField, writer: Writer): JsonValue | unde
   for (const key of [qualified, field.name]) {
     const value = values[key];
     if (key in values && (value === undefined || fits(field, value))) {
-      return value ?? (writer === "us" && field.oneof === undefined ? zero(field) : undefined);
+      return value ?? (writer === "us" && isAlwaysWritten(field) ? zero(field) : undefined);
     }
   }
   switch (field.fieldKind) {

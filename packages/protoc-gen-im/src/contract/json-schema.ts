@@ -143,7 +143,7 @@ export function isRequired(field: DescField): boolean {
   return getOption(field, field_behavior).includes(FieldBehavior.REQUIRED);
 }
 
-function isAlwaysWritten(field: DescField): boolean {
+export function isAlwaysWritten(field: DescField): boolean {
   return field.fieldKind !== "message" && field.presence === FeatureSet_FieldPresence.IMPLICIT;
 }
 

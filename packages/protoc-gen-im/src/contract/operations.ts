@@ -43,9 +43,12 @@ export type RequestBody =
   | { readonly kind: "message"; readonly message: DescMessage; readonly without: ReadonlySet<string> }
   | { readonly kind: "field"; readonly field: DescField };
 
-/** In the order of the files. @throws Error naming the method whose rule or options can not be shown */
+/** By file name, then as the files have them. @throws Error naming the method whose rule or options can not be shown */
 export function operationsOf(contract: FileRegistry, fits: (service: DescService) => boolean): readonly Operation[] {
-  const services = [...contract.files].flatMap((file) => file.services).filter(fits);
+  const services = [...contract.files]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((file) => file.services)
+    .filter(fits);
   return services.flatMap((service) =>
     service.methods
       .filter((method) => hasOption(method, http))

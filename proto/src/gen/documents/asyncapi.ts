@@ -841,9 +841,9 @@ export const asyncapi: JsonObject = {
             "name": "server.authenticated",
             "payload": {
               "type": "authenticated",
-              "message_id": "",
+              "message_id": "f_1",
               "data": {
-                "user_id": "u_bob",
+                "user_id": "u_alice",
                 "device_id": "d_phone",
                 "expires_at": 1767225600
               },
@@ -1071,7 +1071,7 @@ export const asyncapi: JsonObject = {
             "name": "server.pong",
             "payload": {
               "type": "pong",
-              "message_id": "",
+              "message_id": "f_1",
               "data": {},
               "timestamp": 1767225600000
             }
@@ -1112,7 +1112,7 @@ export const asyncapi: JsonObject = {
             "name": "server.reply",
             "payload": {
               "type": "reply",
-              "message_id": "",
+              "message_id": "f_1",
               "data": {
                 "response": {
                   "user_id": "u_alice",
@@ -1158,7 +1158,7 @@ export const asyncapi: JsonObject = {
             "name": "server.resumed",
             "payload": {
               "type": "resumed",
-              "message_id": "",
+              "message_id": "f_1",
               "data": {
                 "complete": true,
                 "count": 3
@@ -1477,10 +1477,9 @@ export const asyncapi: JsonObject = {
                 "code": "unavailable",
                 "reason": "PUBLISH_TIMEOUT",
                 "message": "the message could not be stored in time",
-                "retry_after_ms": 1,
+                "retry_after_ms": 2000,
                 "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-                "details": [],
-                "client_msg_id": ""
+                "details": []
               },
               "timestamp": 1767225600000
             }
@@ -1566,8 +1565,7 @@ export const asyncapi: JsonObject = {
               "type": "kicked",
               "message_id": "",
               "data": {
-                "reason": "signed out by an administrator",
-                "by_device": ""
+                "reason": "signed out by an administrator"
               },
               "timestamp": 1767225600000
             }
@@ -1648,7 +1646,7 @@ export const asyncapi: JsonObject = {
             "name": "UpstreamRecord",
             "payload": {
               "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
-              "user_id": "u_bob",
+              "user_id": "u_alice",
               "gateway_id": "gateway-1",
               "conversation_id": "c_team",
               "message_type": 1,
@@ -1742,7 +1740,7 @@ export const asyncapi: JsonObject = {
             "name": "UserEvent",
             "payload": {
               "event": "connected",
-              "user_id": "u_bob",
+              "user_id": "u_alice",
               "device_id": "d_phone",
               "connection_id": "x_1",
               "gateway_id": "gateway-1",

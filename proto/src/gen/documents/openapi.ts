@@ -20,13 +20,7 @@ export const openapi: JsonObject = {
   ],
   "tags": [
     {
-      "name": "User"
-    },
-    {
       "name": "Auth"
-    },
-    {
-      "name": "Message"
     },
     {
       "name": "Conversation"
@@ -39,431 +33,17 @@ export const openapi: JsonObject = {
       "description": "A group is a conversation of type 2; group_id and conversation_id are the same id."
     },
     {
+      "name": "Message"
+    },
+    {
+      "name": "User"
+    },
+    {
       "name": "Gateway",
       "description": "The gateway itself."
     }
   ],
   "paths": {
-    "/api/v1/users/me": {
-      "get": {
-        "operationId": "UserService_GetMe",
-        "tags": [
-          "User"
-        ],
-        "summary": "Get me",
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/User"
-                },
-                "example": {
-                  "user_id": "u_bob",
-                  "username": "alice",
-                  "nickname": "Alice",
-                  "avatar_url": "https://example.com/alice.png",
-                  "is_guest": false,
-                  "created_at": 1767225600
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.UserService/GetMe",
-        "x-target": "logic",
-        "x-rate-class": "read",
-        "x-idempotent": true
-      },
-      "patch": {
-        "operationId": "UserService_UpdateMe",
-        "tags": [
-          "User"
-        ],
-        "summary": "Update me",
-        "requestBody": {
-          "required": false,
-          "content": {
-            "application/json": {
-              "schema": {
-                "$ref": "#/components/schemas/UpdateMeRequest"
-              },
-              "example": {
-                "nickname": "Alice",
-                "avatar_url": "https://example.com/alice.png"
-              }
-            }
-          }
-        },
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/User"
-                },
-                "example": {
-                  "user_id": "u_bob",
-                  "username": "alice",
-                  "nickname": "Alice",
-                  "avatar_url": "https://example.com/alice.png",
-                  "is_guest": false,
-                  "created_at": 1767225600
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "409": {
-            "$ref": "#/components/responses/Conflict"
-          },
-          "413": {
-            "$ref": "#/components/responses/BodyTooLarge"
-          },
-          "415": {
-            "$ref": "#/components/responses/UnsupportedMediaType"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.UserService/UpdateMe",
-        "x-target": "logic",
-        "x-rate-class": "write",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/users/{user_id}": {
-      "get": {
-        "operationId": "UserService_GetUser",
-        "tags": [
-          "User"
-        ],
-        "summary": "Get user",
-        "parameters": [
-          {
-            "name": "user_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "u_bob"
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/User"
-                },
-                "example": {
-                  "user_id": "u_bob",
-                  "username": "alice",
-                  "nickname": "Alice",
-                  "avatar_url": "https://example.com/alice.png",
-                  "is_guest": false,
-                  "created_at": 1767225600
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.UserService/GetUser",
-        "x-target": "logic",
-        "x-rate-class": "read",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/users": {
-      "get": {
-        "operationId": "UserService_ListUsers",
-        "tags": [
-          "User"
-        ],
-        "summary": "List users",
-        "description": "Those whose username or nickname contains the query, without regard to case; by username.",
-        "parameters": [
-          {
-            "name": "query",
-            "in": "query",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1,
-              "maxLength": 64
-            },
-            "example": "alice"
-          },
-          {
-            "name": "page_size",
-            "in": "query",
-            "description": "1 to 100, default 20.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int32",
-              "minimum": 0,
-              "maximum": 100
-            },
-            "example": 20
-          },
-          {
-            "name": "page_token",
-            "in": "query",
-            "required": false,
-            "schema": {
-              "type": "string"
-            }
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/ListUsersResponse"
-                },
-                "example": {
-                  "users": [
-                    {
-                      "user_id": "u_bob",
-                      "username": "alice",
-                      "nickname": "Alice",
-                      "avatar_url": "https://example.com/alice.png",
-                      "is_guest": false,
-                      "created_at": 1767225600
-                    }
-                  ],
-                  "next_page_token": ""
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.UserService/ListUsers",
-        "x-target": "logic",
-        "x-rate-class": "expensive",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/presence": {
-      "get": {
-        "operationId": "UserService_ListPresences",
-        "tags": [
-          "User"
-        ],
-        "summary": "List presences",
-        "description": "In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0.",
-        "parameters": [
-          {
-            "name": "user_ids",
-            "in": "query",
-            "required": true,
-            "style": "form",
-            "explode": true,
-            "schema": {
-              "type": "array",
-              "items": {
-                "type": "string"
-              },
-              "minItems": 1,
-              "maxItems": 100
-            },
-            "example": [
-              "u_bob"
-            ]
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/ListPresencesResponse"
-                },
-                "example": {
-                  "presences": [
-                    {
-                      "user_id": "u_bob",
-                      "online": true,
-                      "last_seen": 1767225600
-                    }
-                  ]
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.UserService/ListPresences",
-        "x-target": "logic",
-        "x-rate-class": "read",
-        "x-idempotent": true
-      }
-    },
     "/api/v1/auth/register": {
       "post": {
         "operationId": "AuthService_Register",
@@ -500,9 +80,9 @@ export const openapi: JsonObject = {
                   "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "refresh_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "token_type": "Bearer",
-                  "expires_in": 1,
+                  "expires_in": 86400,
                   "user": {
-                    "user_id": "u_bob",
+                    "user_id": "u_alice",
                     "username": "alice",
                     "nickname": "Alice",
                     "avatar_url": "https://example.com/alice.png",
@@ -586,9 +166,9 @@ export const openapi: JsonObject = {
                   "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "refresh_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "token_type": "Bearer",
-                  "expires_in": 1,
+                  "expires_in": 86400,
                   "user": {
-                    "user_id": "u_bob",
+                    "user_id": "u_alice",
                     "username": "alice",
                     "nickname": "Alice",
                     "avatar_url": "https://example.com/alice.png",
@@ -670,9 +250,9 @@ export const openapi: JsonObject = {
                   "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "refresh_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "token_type": "Bearer",
-                  "expires_in": 1,
+                  "expires_in": 86400,
                   "user": {
-                    "user_id": "u_bob",
+                    "user_id": "u_alice",
                     "username": "alice",
                     "nickname": "Alice",
                     "avatar_url": "https://example.com/alice.png",
@@ -755,9 +335,9 @@ export const openapi: JsonObject = {
                   "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "refresh_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJzdWIiOiJ1X2FsaWNlIn0.c2lnbmF0dXJl",
                   "token_type": "Bearer",
-                  "expires_in": 1,
+                  "expires_in": 86400,
                   "user": {
-                    "user_id": "u_bob",
+                    "user_id": "u_alice",
                     "username": "alice",
                     "nickname": "Alice",
                     "avatar_url": "https://example.com/alice.png",
@@ -880,610 +460,6 @@ export const openapi: JsonObject = {
         "x-idempotent": true
       }
     },
-    "/api/v1/conversations/{conversation_id}/messages": {
-      "get": {
-        "operationId": "MessageService_ListMessages",
-        "tags": [
-          "Message"
-        ],
-        "summary": "List messages",
-        "parameters": [
-          {
-            "name": "conversation_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "c_team"
-          },
-          {
-            "name": "before_seq_id",
-            "in": "query",
-            "description": "The messages just below it.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int64",
-              "minimum": 0,
-              "maximum": 9007199254740992
-            },
-            "example": 42
-          },
-          {
-            "name": "after_seq_id",
-            "in": "query",
-            "description": "The messages just above it.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int64",
-              "minimum": 0,
-              "maximum": 9007199254740992
-            }
-          },
-          {
-            "name": "page_size",
-            "in": "query",
-            "description": "1 to 100, default 20.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int32",
-              "minimum": 0,
-              "maximum": 100
-            },
-            "example": 20
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/ListMessagesResponse"
-                },
-                "example": {
-                  "messages": [
-                    {
-                      "message_id": "m_1",
-                      "conversation_id": "c_team",
-                      "sender_id": "u_alice",
-                      "message_type": 1,
-                      "content": "Hello, world!",
-                      "seq_id": 1,
-                      "timestamp": 1767225600,
-                      "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
-                    }
-                  ],
-                  "has_more": false
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/ListMessages",
-        "x-target": "logic",
-        "x-rate-class": "read",
-        "x-idempotent": true
-      },
-      "post": {
-        "operationId": "MessageService_SendMessage",
-        "tags": [
-          "Message"
-        ],
-        "summary": "Send message",
-        "description": "Answered when the record is stored by Kafka; im-logic has not seen it yet.",
-        "parameters": [
-          {
-            "name": "conversation_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "c_team"
-          }
-        ],
-        "requestBody": {
-          "required": true,
-          "content": {
-            "application/json": {
-              "schema": {
-                "$ref": "#/components/schemas/SendMessageRequestBody"
-              },
-              "example": {
-                "message_type": 1,
-                "content": "Hello, world!",
-                "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
-              }
-            }
-          }
-        },
-        "responses": {
-          "202": {
-            "description": "Accepted: it is stored, and will be carried out.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/SendMessageResponse"
-                },
-                "example": {
-                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001",
-                  "status": "accepted",
-                  "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "409": {
-            "$ref": "#/components/responses/Conflict"
-          },
-          "413": {
-            "$ref": "#/components/responses/BodyTooLarge"
-          },
-          "415": {
-            "$ref": "#/components/responses/UnsupportedMediaType"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/SendMessage",
-        "x-target": "upstream",
-        "x-rate-class": "send",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/messages": {
-      "post": {
-        "operationId": "MessageService_SendMessage2",
-        "tags": [
-          "Message"
-        ],
-        "summary": "Send message",
-        "description": "Answered when the record is stored by Kafka; im-logic has not seen it yet.",
-        "requestBody": {
-          "required": true,
-          "content": {
-            "application/json": {
-              "schema": {
-                "$ref": "#/components/schemas/SendMessageRequest"
-              },
-              "example": {
-                "conversation_id": "c_team",
-                "message_type": 1,
-                "content": "Hello, world!",
-                "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
-              }
-            }
-          }
-        },
-        "responses": {
-          "202": {
-            "description": "Accepted: it is stored, and will be carried out.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/SendMessageResponse"
-                },
-                "example": {
-                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001",
-                  "status": "accepted",
-                  "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "409": {
-            "$ref": "#/components/responses/Conflict"
-          },
-          "413": {
-            "$ref": "#/components/responses/BodyTooLarge"
-          },
-          "415": {
-            "$ref": "#/components/responses/UnsupportedMediaType"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/SendMessage",
-        "x-target": "upstream",
-        "x-rate-class": "send",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/conversations/{conversation_id}/messages/{message_id}": {
-      "delete": {
-        "operationId": "MessageService_DeleteMessage",
-        "tags": [
-          "Message"
-        ],
-        "summary": "Delete message",
-        "description": "Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group.",
-        "parameters": [
-          {
-            "name": "conversation_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "c_team"
-          },
-          {
-            "name": "message_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "m_1"
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/DeleteMessageResponse"
-                },
-                "example": {}
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/DeleteMessage",
-        "x-target": "logic",
-        "x-rate-class": "write",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/conversations/{conversation_id}/messages:export": {
-      "get": {
-        "operationId": "MessageService_ExportMessages",
-        "tags": [
-          "Message"
-        ],
-        "summary": "Export messages",
-        "description": "All messages of the conversation, ascending by seq_id; one that comes while the stream runs may be the last.",
-        "parameters": [
-          {
-            "name": "conversation_id",
-            "in": "path",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1
-            },
-            "example": "c_team"
-          },
-          {
-            "name": "after_seq_id",
-            "in": "query",
-            "description": "Only the messages above it.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int64",
-              "minimum": 0,
-              "maximum": 9007199254740992
-            },
-            "example": 0
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "One message a line, or one an event, by `Accept`. An error after the first byte is the last one, as `{\"error\": …}`.",
-            "content": {
-              "application/x-ndjson": {
-                "schema": {
-                  "$ref": "#/components/schemas/Message"
-                },
-                "example": {
-                  "message_id": "m_1",
-                  "conversation_id": "c_team",
-                  "sender_id": "u_alice",
-                  "message_type": 1,
-                  "content": "Hello, world!",
-                  "seq_id": 1,
-                  "timestamp": 1767225600,
-                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
-                }
-              },
-              "text/event-stream": {
-                "schema": {
-                  "type": "string"
-                },
-                "example": "data: {\"message_id\":\"m_1\",\"conversation_id\":\"c_team\",\"sender_id\":\"u_alice\",\"message_type\":1,\"content\":\"Hello, world!\",\"seq_id\":1,\"timestamp\":1767225600,\"client_msg_id\":\"0198c0de-7a11-7000-8000-000000000001\"}\n\n"
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/ExportMessages",
-        "x-target": "logic",
-        "x-rate-class": "expensive",
-        "x-idempotent": true
-      }
-    },
-    "/api/v1/search": {
-      "get": {
-        "operationId": "MessageService_Search",
-        "tags": [
-          "Message"
-        ],
-        "summary": "Search",
-        "description": "Text messages of the caller's conversations whose content contains the query, without regard to case; the newest first.",
-        "parameters": [
-          {
-            "name": "query",
-            "in": "query",
-            "required": true,
-            "schema": {
-              "type": "string",
-              "minLength": 1,
-              "maxLength": 128
-            },
-            "example": "hello"
-          },
-          {
-            "name": "conversation_id",
-            "in": "query",
-            "description": "Default: all of the caller's.",
-            "required": false,
-            "schema": {
-              "type": "string"
-            },
-            "example": "c_team"
-          },
-          {
-            "name": "page_size",
-            "in": "query",
-            "description": "1 to 100, default 20.",
-            "required": false,
-            "schema": {
-              "type": "integer",
-              "format": "int32",
-              "minimum": 0,
-              "maximum": 100
-            },
-            "example": 20
-          },
-          {
-            "name": "page_token",
-            "in": "query",
-            "required": false,
-            "schema": {
-              "type": "string"
-            }
-          }
-        ],
-        "responses": {
-          "200": {
-            "description": "Done.",
-            "content": {
-              "application/json": {
-                "schema": {
-                  "$ref": "#/components/schemas/SearchResponse"
-                },
-                "example": {
-                  "messages": [
-                    {
-                      "message_id": "m_1",
-                      "conversation_id": "c_team",
-                      "sender_id": "u_alice",
-                      "message_type": 1,
-                      "content": "Hello, world!",
-                      "seq_id": 1,
-                      "timestamp": 1767225600,
-                      "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
-                    }
-                  ],
-                  "next_page_token": ""
-                }
-              }
-            }
-          },
-          "400": {
-            "$ref": "#/components/responses/BadRequest"
-          },
-          "401": {
-            "$ref": "#/components/responses/Unauthenticated"
-          },
-          "403": {
-            "$ref": "#/components/responses/PermissionDenied"
-          },
-          "404": {
-            "$ref": "#/components/responses/NotFound"
-          },
-          "406": {
-            "$ref": "#/components/responses/NotAcceptable"
-          },
-          "429": {
-            "$ref": "#/components/responses/TooManyRequests"
-          },
-          "503": {
-            "$ref": "#/components/responses/Unavailable"
-          },
-          "504": {
-            "$ref": "#/components/responses/DeadlineExceeded"
-          },
-          "default": {
-            "$ref": "#/components/responses/Error"
-          }
-        },
-        "security": [
-          {
-            "accessToken": []
-          }
-        ],
-        "x-method": "im.logic.v1.MessageService/Search",
-        "x-target": "logic",
-        "x-rate-class": "expensive",
-        "x-idempotent": true
-      }
-    },
     "/api/v1/conversations": {
       "post": {
         "operationId": "ConversationService_CreateConversation",
@@ -1520,10 +496,9 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
-                  "peer_id": "",
                   "last_message": {
                     "message_id": "m_1",
                     "conversation_id": "c_team",
@@ -1633,10 +608,9 @@ export const openapi: JsonObject = {
                       "conversation_id": "c_team",
                       "type": 2,
                       "name": "Team",
-                      "avatar_url": "https://example.com/alice.png",
+                      "avatar_url": "https://example.com/team.png",
                       "owner_id": "u_alice",
                       "member_count": 1,
-                      "peer_id": "",
                       "last_message": {
                         "message_id": "m_1",
                         "conversation_id": "c_team",
@@ -1728,10 +702,9 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
-                  "peer_id": "",
                   "last_message": {
                     "message_id": "m_1",
                     "conversation_id": "c_team",
@@ -1816,7 +789,7 @@ export const openapi: JsonObject = {
               },
               "example": {
                 "name": "Team",
-                "avatar_url": "https://example.com/alice.png"
+                "avatar_url": "https://example.com/team.png"
               }
             }
           }
@@ -1833,10 +806,9 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
-                  "peer_id": "",
                   "last_message": {
                     "message_id": "m_1",
                     "conversation_id": "c_team",
@@ -2171,7 +1143,7 @@ export const openapi: JsonObject = {
                     {
                       "user_id": "u_bob",
                       "role": 1,
-                      "nickname": "Alice",
+                      "nickname": "Bob",
                       "joined_at": 1767225600
                     }
                   ]
@@ -2268,10 +1240,9 @@ export const openapi: JsonObject = {
                       "conversation_id": "c_team",
                       "type": 2,
                       "name": "Team",
-                      "avatar_url": "https://example.com/alice.png",
+                      "avatar_url": "https://example.com/team.png",
                       "owner_id": "u_alice",
                       "member_count": 1,
-                      "peer_id": "",
                       "last_message": {
                         "message_id": "m_1",
                         "conversation_id": "c_team",
@@ -2383,8 +1354,8 @@ export const openapi: JsonObject = {
                   "friends": [
                     {
                       "user_id": "u_bob",
-                      "nickname": "Alice",
-                      "avatar_url": "https://example.com/alice.png",
+                      "nickname": "Bob",
+                      "avatar_url": "https://example.com/bob.png",
                       "created_at": 1767225600,
                       "blocked": false
                     }
@@ -3112,7 +2083,7 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
                   "last_message": {
@@ -3213,7 +2184,7 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
                   "last_message": {
@@ -3301,7 +2272,7 @@ export const openapi: JsonObject = {
               },
               "example": {
                 "name": "Team",
-                "avatar_url": "https://example.com/alice.png"
+                "avatar_url": "https://example.com/team.png"
               }
             }
           }
@@ -3318,7 +2289,7 @@ export const openapi: JsonObject = {
                   "conversation_id": "c_team",
                   "type": 2,
                   "name": "Team",
-                  "avatar_url": "https://example.com/alice.png",
+                  "avatar_url": "https://example.com/team.png",
                   "owner_id": "u_alice",
                   "member_count": 1,
                   "last_message": {
@@ -3489,7 +2460,7 @@ export const openapi: JsonObject = {
                     {
                       "user_id": "u_bob",
                       "role": 1,
-                      "nickname": "Alice",
+                      "nickname": "Bob",
                       "joined_at": 1767225600
                     }
                   ]
@@ -3996,6 +2967,1030 @@ export const openapi: JsonObject = {
         "x-target": "logic",
         "x-rate-class": "write",
         "x-idempotent": false
+      }
+    },
+    "/api/v1/conversations/{conversation_id}/messages": {
+      "get": {
+        "operationId": "MessageService_ListMessages",
+        "tags": [
+          "Message"
+        ],
+        "summary": "List messages",
+        "parameters": [
+          {
+            "name": "conversation_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "c_team"
+          },
+          {
+            "name": "before_seq_id",
+            "in": "query",
+            "description": "The messages just below it.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int64",
+              "minimum": 0,
+              "maximum": 9007199254740992
+            },
+            "example": 42
+          },
+          {
+            "name": "after_seq_id",
+            "in": "query",
+            "description": "The messages just above it.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int64",
+              "minimum": 0,
+              "maximum": 9007199254740992
+            }
+          },
+          {
+            "name": "page_size",
+            "in": "query",
+            "description": "1 to 100, default 20.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int32",
+              "minimum": 0,
+              "maximum": 100
+            },
+            "example": 20
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/ListMessagesResponse"
+                },
+                "example": {
+                  "messages": [
+                    {
+                      "message_id": "m_1",
+                      "conversation_id": "c_team",
+                      "sender_id": "u_alice",
+                      "message_type": 1,
+                      "content": "Hello, world!",
+                      "seq_id": 1,
+                      "timestamp": 1767225600,
+                      "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
+                    }
+                  ],
+                  "has_more": false
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/ListMessages",
+        "x-target": "logic",
+        "x-rate-class": "read",
+        "x-idempotent": true
+      },
+      "post": {
+        "operationId": "MessageService_SendMessage",
+        "tags": [
+          "Message"
+        ],
+        "summary": "Send message",
+        "description": "Answered when the record is stored by Kafka; im-logic has not seen it yet.",
+        "parameters": [
+          {
+            "name": "conversation_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "c_team"
+          }
+        ],
+        "requestBody": {
+          "required": true,
+          "content": {
+            "application/json": {
+              "schema": {
+                "$ref": "#/components/schemas/SendMessageRequestBody"
+              },
+              "example": {
+                "message_type": 1,
+                "content": "Hello, world!",
+                "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
+              }
+            }
+          }
+        },
+        "responses": {
+          "202": {
+            "description": "Accepted: it is stored, and will be carried out.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/SendMessageResponse"
+                },
+                "example": {
+                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001",
+                  "status": "accepted",
+                  "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "409": {
+            "$ref": "#/components/responses/Conflict"
+          },
+          "413": {
+            "$ref": "#/components/responses/BodyTooLarge"
+          },
+          "415": {
+            "$ref": "#/components/responses/UnsupportedMediaType"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/SendMessage",
+        "x-target": "upstream",
+        "x-rate-class": "send",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/messages": {
+      "post": {
+        "operationId": "MessageService_SendMessage2",
+        "tags": [
+          "Message"
+        ],
+        "summary": "Send message",
+        "description": "Answered when the record is stored by Kafka; im-logic has not seen it yet.",
+        "requestBody": {
+          "required": true,
+          "content": {
+            "application/json": {
+              "schema": {
+                "$ref": "#/components/schemas/SendMessageRequest"
+              },
+              "example": {
+                "conversation_id": "c_team",
+                "message_type": 1,
+                "content": "Hello, world!",
+                "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
+              }
+            }
+          }
+        },
+        "responses": {
+          "202": {
+            "description": "Accepted: it is stored, and will be carried out.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/SendMessageResponse"
+                },
+                "example": {
+                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001",
+                  "status": "accepted",
+                  "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736"
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "409": {
+            "$ref": "#/components/responses/Conflict"
+          },
+          "413": {
+            "$ref": "#/components/responses/BodyTooLarge"
+          },
+          "415": {
+            "$ref": "#/components/responses/UnsupportedMediaType"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/SendMessage",
+        "x-target": "upstream",
+        "x-rate-class": "send",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/conversations/{conversation_id}/messages/{message_id}": {
+      "delete": {
+        "operationId": "MessageService_DeleteMessage",
+        "tags": [
+          "Message"
+        ],
+        "summary": "Delete message",
+        "description": "Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group.",
+        "parameters": [
+          {
+            "name": "conversation_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "c_team"
+          },
+          {
+            "name": "message_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "m_1"
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/DeleteMessageResponse"
+                },
+                "example": {}
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/DeleteMessage",
+        "x-target": "logic",
+        "x-rate-class": "write",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/conversations/{conversation_id}/messages:export": {
+      "get": {
+        "operationId": "MessageService_ExportMessages",
+        "tags": [
+          "Message"
+        ],
+        "summary": "Export messages",
+        "description": "All messages of the conversation, ascending by seq_id; one that comes while the stream runs may be the last.",
+        "parameters": [
+          {
+            "name": "conversation_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "c_team"
+          },
+          {
+            "name": "after_seq_id",
+            "in": "query",
+            "description": "Only the messages above it.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int64",
+              "minimum": 0,
+              "maximum": 9007199254740992
+            },
+            "example": 0
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "One message a line, or one an event, by `Accept`. An error after the first byte is the last one, as `{\"error\": …}`.",
+            "content": {
+              "application/x-ndjson": {
+                "schema": {
+                  "$ref": "#/components/schemas/Message"
+                },
+                "example": {
+                  "message_id": "m_1",
+                  "conversation_id": "c_team",
+                  "sender_id": "u_alice",
+                  "message_type": 1,
+                  "content": "Hello, world!",
+                  "seq_id": 1,
+                  "timestamp": 1767225600,
+                  "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
+                }
+              },
+              "text/event-stream": {
+                "schema": {
+                  "type": "string"
+                },
+                "example": "data: {\"message_id\":\"m_1\",\"conversation_id\":\"c_team\",\"sender_id\":\"u_alice\",\"message_type\":1,\"content\":\"Hello, world!\",\"seq_id\":1,\"timestamp\":1767225600,\"client_msg_id\":\"0198c0de-7a11-7000-8000-000000000001\"}\n\n"
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/ExportMessages",
+        "x-target": "logic",
+        "x-rate-class": "expensive",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/search": {
+      "get": {
+        "operationId": "MessageService_Search",
+        "tags": [
+          "Message"
+        ],
+        "summary": "Search",
+        "description": "Text messages of the caller's conversations whose content contains the query, without regard to case; the newest first.",
+        "parameters": [
+          {
+            "name": "query",
+            "in": "query",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1,
+              "maxLength": 128
+            },
+            "example": "hello"
+          },
+          {
+            "name": "conversation_id",
+            "in": "query",
+            "description": "Default: all of the caller's.",
+            "required": false,
+            "schema": {
+              "type": "string"
+            },
+            "example": "c_team"
+          },
+          {
+            "name": "page_size",
+            "in": "query",
+            "description": "1 to 100, default 20.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int32",
+              "minimum": 0,
+              "maximum": 100
+            },
+            "example": 20
+          },
+          {
+            "name": "page_token",
+            "in": "query",
+            "required": false,
+            "schema": {
+              "type": "string"
+            }
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/SearchResponse"
+                },
+                "example": {
+                  "messages": [
+                    {
+                      "message_id": "m_1",
+                      "conversation_id": "c_team",
+                      "sender_id": "u_alice",
+                      "message_type": 1,
+                      "content": "Hello, world!",
+                      "seq_id": 1,
+                      "timestamp": 1767225600,
+                      "client_msg_id": "0198c0de-7a11-7000-8000-000000000001"
+                    }
+                  ],
+                  "next_page_token": ""
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.MessageService/Search",
+        "x-target": "logic",
+        "x-rate-class": "expensive",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/users/me": {
+      "get": {
+        "operationId": "UserService_GetMe",
+        "tags": [
+          "User"
+        ],
+        "summary": "Get me",
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/User"
+                },
+                "example": {
+                  "user_id": "u_alice",
+                  "username": "alice",
+                  "nickname": "Alice",
+                  "avatar_url": "https://example.com/alice.png",
+                  "is_guest": false,
+                  "created_at": 1767225600
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.UserService/GetMe",
+        "x-target": "logic",
+        "x-rate-class": "read",
+        "x-idempotent": true
+      },
+      "patch": {
+        "operationId": "UserService_UpdateMe",
+        "tags": [
+          "User"
+        ],
+        "summary": "Update me",
+        "requestBody": {
+          "required": false,
+          "content": {
+            "application/json": {
+              "schema": {
+                "$ref": "#/components/schemas/UpdateMeRequest"
+              },
+              "example": {
+                "nickname": "Alice",
+                "avatar_url": "https://example.com/alice.png"
+              }
+            }
+          }
+        },
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/User"
+                },
+                "example": {
+                  "user_id": "u_alice",
+                  "username": "alice",
+                  "nickname": "Alice",
+                  "avatar_url": "https://example.com/alice.png",
+                  "is_guest": false,
+                  "created_at": 1767225600
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "409": {
+            "$ref": "#/components/responses/Conflict"
+          },
+          "413": {
+            "$ref": "#/components/responses/BodyTooLarge"
+          },
+          "415": {
+            "$ref": "#/components/responses/UnsupportedMediaType"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.UserService/UpdateMe",
+        "x-target": "logic",
+        "x-rate-class": "write",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/users/{user_id}": {
+      "get": {
+        "operationId": "UserService_GetUser",
+        "tags": [
+          "User"
+        ],
+        "summary": "Get user",
+        "parameters": [
+          {
+            "name": "user_id",
+            "in": "path",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1
+            },
+            "example": "u_bob"
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/User"
+                },
+                "example": {
+                  "user_id": "u_alice",
+                  "username": "alice",
+                  "nickname": "Alice",
+                  "avatar_url": "https://example.com/alice.png",
+                  "is_guest": false,
+                  "created_at": 1767225600
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.UserService/GetUser",
+        "x-target": "logic",
+        "x-rate-class": "read",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/users": {
+      "get": {
+        "operationId": "UserService_ListUsers",
+        "tags": [
+          "User"
+        ],
+        "summary": "List users",
+        "description": "Those whose username or nickname contains the query, without regard to case; by username.",
+        "parameters": [
+          {
+            "name": "query",
+            "in": "query",
+            "required": true,
+            "schema": {
+              "type": "string",
+              "minLength": 1,
+              "maxLength": 64
+            },
+            "example": "alice"
+          },
+          {
+            "name": "page_size",
+            "in": "query",
+            "description": "1 to 100, default 20.",
+            "required": false,
+            "schema": {
+              "type": "integer",
+              "format": "int32",
+              "minimum": 0,
+              "maximum": 100
+            },
+            "example": 20
+          },
+          {
+            "name": "page_token",
+            "in": "query",
+            "required": false,
+            "schema": {
+              "type": "string"
+            }
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/ListUsersResponse"
+                },
+                "example": {
+                  "users": [
+                    {
+                      "user_id": "u_alice",
+                      "username": "alice",
+                      "nickname": "Alice",
+                      "avatar_url": "https://example.com/alice.png",
+                      "is_guest": false,
+                      "created_at": 1767225600
+                    }
+                  ],
+                  "next_page_token": ""
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.UserService/ListUsers",
+        "x-target": "logic",
+        "x-rate-class": "expensive",
+        "x-idempotent": true
+      }
+    },
+    "/api/v1/presence": {
+      "get": {
+        "operationId": "UserService_ListPresences",
+        "tags": [
+          "User"
+        ],
+        "summary": "List presences",
+        "description": "In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0.",
+        "parameters": [
+          {
+            "name": "user_ids",
+            "in": "query",
+            "required": true,
+            "style": "form",
+            "explode": true,
+            "schema": {
+              "type": "array",
+              "items": {
+                "type": "string"
+              },
+              "minItems": 1,
+              "maxItems": 100
+            },
+            "example": [
+              "u_bob"
+            ]
+          }
+        ],
+        "responses": {
+          "200": {
+            "description": "Done.",
+            "content": {
+              "application/json": {
+                "schema": {
+                  "$ref": "#/components/schemas/ListPresencesResponse"
+                },
+                "example": {
+                  "presences": [
+                    {
+                      "user_id": "u_bob",
+                      "online": true,
+                      "last_seen": 1767225600
+                    }
+                  ]
+                }
+              }
+            }
+          },
+          "400": {
+            "$ref": "#/components/responses/BadRequest"
+          },
+          "401": {
+            "$ref": "#/components/responses/Unauthenticated"
+          },
+          "403": {
+            "$ref": "#/components/responses/PermissionDenied"
+          },
+          "404": {
+            "$ref": "#/components/responses/NotFound"
+          },
+          "406": {
+            "$ref": "#/components/responses/NotAcceptable"
+          },
+          "429": {
+            "$ref": "#/components/responses/TooManyRequests"
+          },
+          "503": {
+            "$ref": "#/components/responses/Unavailable"
+          },
+          "504": {
+            "$ref": "#/components/responses/DeadlineExceeded"
+          },
+          "default": {
+            "$ref": "#/components/responses/Error"
+          }
+        },
+        "security": [
+          {
+            "accessToken": []
+          }
+        ],
+        "x-method": "im.logic.v1.UserService/ListPresences",
+        "x-target": "logic",
+        "x-rate-class": "read",
+        "x-idempotent": true
       }
     },
     "/health": {
