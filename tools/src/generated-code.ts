@@ -23,7 +23,9 @@ export function staleGeneratedFiles(root: string): string[] {
       stdio: ["ignore", "inherit", "inherit"],
     });
     const outputs = readFileSync(template, "utf8").matchAll(/^ *(?:- )?out: *(\S+)$/gm);
-    return [...outputs].flatMap(([, folder = ""]) => differences(join(root, folder), join(fresh, folder), root)).sort();
+    return [...new Set([...outputs].map(([, folder = ""]) => folder))]
+      .flatMap((folder) => differences(join(root, folder), join(fresh, folder), root))
+      .sort();
   } finally {
     rmSync(fresh, { recursive: true });
   }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, test } from "vitest";
 import type { World } from "../world.ts";
 import { accountScenarios } from "./accounts.ts";
 import { badInputScenarios } from "./bad-input/index.ts";
+import { documentScenarios } from "./documents.ts";
 import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
@@ -41,6 +42,7 @@ export function scenarios<W extends World>(
     pushScenarios(world);
     twoDoorScenarios(world);
     metricScenarios(world);
+    documentScenarios(world);
     badInputScenarios(world);
     more(world);
     logScenarios(world);

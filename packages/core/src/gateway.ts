@@ -15,6 +15,7 @@ import {
   countFailure,
   createCounters,
 } from "./counters.ts";
+import { contractDocuments } from "./documents.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
@@ -300,6 +301,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     unready,
     maxBodyBytes,
     pages: options.pages,
+    documents: options.documents ?? (options.services === undefined ? contractDocuments : undefined),
     observer: options.observer,
   });
 

@@ -1,7 +1,8 @@
-// The Hono app: health, readiness, and every REST route of the contract behind one mount.
+// The Hono app: health, readiness, the documents, and every REST route of the contract behind one mount.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import type { Observer } from "./adapters.ts";
+import { createDocumentRoutes, type Documents, documentPaths } from "./documents.ts";
 import { toConnectError } from "./error-json.ts";
 import { failure } from "./errors.ts";
 import { traceOf } from "./trace.ts";
@@ -17,6 +18,8 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   /** By their path. */
   readonly pages?: ReadonlyMap<string, Page> | undefined;
+  /** Absent: the paths of the documents are none of ours. */
+  readonly documents?: (() => Promise<Documents>) | undefined;
   readonly observer?: Observer | undefined;
 }
 
@@ -42,6 +45,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     unready,
     maxBodyBytes,
     pages = new Map<string, Page>(),
+    documents,
     observer,
   } = options;
   const app = new Hono<HttpBindings>({
@@ -50,7 +54,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
   });
 
   // The transcoder tells of its own routes.
-  const own = ["/health", "/ready", ...pages.keys()];
+  const own = ["/health", "/ready", ...pages.keys(), ...(documents === undefined ? [] : documentPaths)];
   for (const path of own) {
     app.use(path, async (c, next) => {
       const startedMs = performance.now();
@@ -69,6 +73,12 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
 
   for (const [path, { headers, body }] of pages) {
     app.get(path, () => new Response(body, { headers }));
+  }
+  if (documents !== undefined) {
+    const answer = createDocumentRoutes(documents);
+    for (const path of documentPaths) {
+      app.get(path, (c) => answer(path, c.req.raw));
+    }
   }
 
   app.on(["ALL"], own, ({ req: { raw } }) => otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))));

@@ -1,5 +1,6 @@
 export type * from "./adapters.ts";
 export type { Counters, TopicRole } from "./counters.ts";
+export type { Documents } from "./documents.ts";
 export * from "./errors.ts";
 export { createGateway, type Gateway, type Upgrade } from "./gateway.ts";
 export type { Page } from "./http.ts";

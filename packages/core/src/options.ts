@@ -10,6 +10,7 @@ import {
   UserService,
 } from "@im-gateway/proto";
 import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
+import type { Documents } from "./documents.ts";
 import type { Page } from "./http.ts";
 
 export interface GatewayOptions {
@@ -32,6 +33,8 @@ export interface GatewayOptions {
   };
   /** The API. Default: the services of im.logic.v1. */
   readonly services?: readonly DescService[];
+  /** What is served at /openapi.json, /asyncapi.json and /docs. Default: the contract's own, where `services` is the default, else nothing. */
+  readonly documents?: () => Promise<Documents>;
   /** Static answers to GET, by their path. Default: none. */
   readonly pages?: ReadonlyMap<string, Page>;
   readonly topics?: Partial<GatewayTopics>;

@@ -6,6 +6,8 @@ import {
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import type { Plugin } from "@bufbuild/protoplugin";
+import { documentFiles } from "./document-files.ts";
+import { referencePages } from "./reference/reference-pages.ts";
 import { sdkFiles } from "./sdk/sdk-files.ts";
 
 /** What a target makes of the contract: files by their path below the target's output folder. */
@@ -13,6 +15,8 @@ export type Target = (contract: FileRegistry) => ReadonlyMap<string, string>;
 
 const targets: Readonly<Record<string, Target>> = {
   sdk: sdkFiles,
+  documents: documentFiles,
+  reference: referencePages,
 };
 
 // Not createEcmaScriptPlugin: `target` is an option of its own, and it writes nothing but scripts.

@@ -6,7 +6,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MessageOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,33 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file im/options/v1/options.proto.
  */
 export const file_im_options_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChtpbS9vcHRpb25zL3YxL29wdGlvbnMucHJvdG8SDWltLm9wdGlvbnMudjEirAEKBk1ldGhvZBIhCgRhdXRoGAEgASgOMhMuaW0ub3B0aW9ucy52MS5BdXRoEiUKBnRhcmdldBgCIAEoDjIVLmltLm9wdGlvbnMudjEuVGFyZ2V0EhYKDnN1Y2Nlc3Nfc3RhdHVzGAMgASgNEhIKCmlkZW1wb3RlbnQYBCABKAgSLAoKcmF0ZV9jbGFzcxgFIAEoDjIYLmltLm9wdGlvbnMudjEuUmF0ZUNsYXNzKpcBCglSYXRlQ2xhc3MSGgoWUkFURV9DTEFTU19VTlNQRUNJRklFRBAAEhMKD1JBVEVfQ0xBU1NfUkVBRBABEhQKEFJBVEVfQ0xBU1NfV1JJVEUQAhIUChBSQVRFX0NMQVNTX0xPR0lOEAMSEwoPUkFURV9DTEFTU19TRU5EEAQSGAoUUkFURV9DTEFTU19FWFBFTlNJVkUQBSpOCgRBdXRoEhQKEEFVVEhfVU5TUEVDSUZJRUQQABIPCgtBVVRIX1BVQkxJQxABEg0KCUFVVEhfVVNFUhACEhAKDEFVVEhfU0VSVklDRRADKlsKBlRhcmdldBIWChJUQVJHRVRfVU5TUEVDSUZJRUQQABIQCgxUQVJHRVRfTE9HSUMQARITCg9UQVJHRVRfVVBTVFJFQU0QAhISCg5UQVJHRVRfR0FURVdBWRADKmsKCElkZW50aXR5EhgKFElERU5USVRZX1VOU1BFQ0lGSUVEEAASFAoQSURFTlRJVFlfVVNFUl9JRBABEhYKEklERU5USVRZX0RFVklDRV9JRBACEhcKE0lERU5USVRZX1NFU1NJT05fSUQQAzpPCgZtZXRob2QSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjFigMgASgLMhUuaW0ub3B0aW9ucy52MS5NZXRob2RSBm1ldGhvZDpUCghpZGVudGl0eRIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYxYoDIAEoDjIXLmltLm9wdGlvbnMudjEuSWRlbnRpdHlSCGlkZW50aXR5OkIKDGZyYW1lX21ldGhvZBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYxooDIAEoCVILZnJhbWVNZXRob2RiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChtpbS9vcHRpb25zL3YxL29wdGlvbnMucHJvdG8SDWltLm9wdGlvbnMudjEiJAoGUmVjb3JkEg0KBXRvcGljGAEgASgJEgsKA2tleRgCIAEoCSKsAQoGTWV0aG9kEiEKBGF1dGgYASABKA4yEy5pbS5vcHRpb25zLnYxLkF1dGgSJQoGdGFyZ2V0GAIgASgOMhUuaW0ub3B0aW9ucy52MS5UYXJnZXQSFgoOc3VjY2Vzc19zdGF0dXMYAyABKA0SEgoKaWRlbXBvdGVudBgEIAEoCBIsCgpyYXRlX2NsYXNzGAUgASgOMhguaW0ub3B0aW9ucy52MS5SYXRlQ2xhc3MqlwEKCVJhdGVDbGFzcxIaChZSQVRFX0NMQVNTX1VOU1BFQ0lGSUVEEAASEwoPUkFURV9DTEFTU19SRUFEEAESFAoQUkFURV9DTEFTU19XUklURRACEhQKEFJBVEVfQ0xBU1NfTE9HSU4QAxITCg9SQVRFX0NMQVNTX1NFTkQQBBIYChRSQVRFX0NMQVNTX0VYUEVOU0lWRRAFKk4KBEF1dGgSFAoQQVVUSF9VTlNQRUNJRklFRBAAEg8KC0FVVEhfUFVCTElDEAESDQoJQVVUSF9VU0VSEAISEAoMQVVUSF9TRVJWSUNFEAMqWwoGVGFyZ2V0EhYKElRBUkdFVF9VTlNQRUNJRklFRBAAEhAKDFRBUkdFVF9MT0dJQxABEhMKD1RBUkdFVF9VUFNUUkVBTRACEhIKDlRBUkdFVF9HQVRFV0FZEAMqawoISWRlbnRpdHkSGAoUSURFTlRJVFlfVU5TUEVDSUZJRUQQABIUChBJREVOVElUWV9VU0VSX0lEEAESFgoSSURFTlRJVFlfREVWSUNFX0lEEAISFwoTSURFTlRJVFlfU0VTU0lPTl9JRBADOk8KBm1ldGhvZBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGMWKAyABKAsyFS5pbS5vcHRpb25zLnYxLk1ldGhvZFIGbWV0aG9kOlQKCGlkZW50aXR5Eh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjFigMgASgOMhcuaW0ub3B0aW9ucy52MS5JZGVudGl0eVIIaWRlbnRpdHk6QgoMZnJhbWVfbWV0aG9kEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjGigMgASgJUgtmcmFtZU1ldGhvZDpQCgZyZWNvcmQSHy5nb29nbGUucHJvdG9idWYuTWVzc2FnZU9wdGlvbnMYxYoDIAEoCzIVLmltLm9wdGlvbnMudjEuUmVjb3JkUgZyZWNvcmRiBnByb3RvMw", [file_google_protobuf_descriptor]);
+
+/**
+ * @generated from message im.options.v1.Record
+ */
+export type Record = Message<"im.options.v1.Record"> & {
+  /**
+   * The topic's name by default; `{gateway_id}` stands for the id of the gateway that reads it.
+   *
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * The field of the record that is its key.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+};
+
+/**
+ * Describes the message im.options.v1.Record.
+ * Use `create(RecordSchema)` to create a new message.
+ */
+export const RecordSchema: GenMessage<Record> = /*@__PURE__*/
+  messageDesc(file_im_options_v1_options, 0);
 
 /**
  * @generated from message im.options.v1.Method
@@ -57,7 +83,7 @@ export type Method = Message<"im.options.v1.Method"> & {
  * Use `create(MethodSchema)` to create a new message.
  */
 export const MethodSchema: GenMessage<Method> = /*@__PURE__*/
-  messageDesc(file_im_options_v1_options, 0);
+  messageDesc(file_im_options_v1_options, 1);
 
 /**
  * @generated from enum im.options.v1.RateClass
@@ -263,4 +289,12 @@ export const identity: GenExtension<FieldOptions, Identity> = /*@__PURE__*/
  */
 export const frame_method: GenExtension<FieldOptions, string> = /*@__PURE__*/
   extDesc(file_im_options_v1_options, 2);
+
+/**
+ * What a record's topic and key are.
+ *
+ * @generated from extension: im.options.v1.Record record = 50501;
+ */
+export const record: GenExtension<MessageOptions, Record> = /*@__PURE__*/
+  extDesc(file_im_options_v1_options, 3);
 
