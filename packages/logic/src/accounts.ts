@@ -4,6 +4,8 @@ import { create } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { type FieldViolation, failure } from "@im-gateway/core";
 import { type User, UserSchema } from "@im-gateway/proto";
+import { fold } from "./fold.ts";
+import { cutPage, readPageToken } from "./page-token.ts";
 import { hashPassword, verifyPassword } from "./password.ts";
 import { integer, optionalText, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
@@ -24,6 +26,11 @@ export interface Accounts {
    */
   requireAll(userIds: readonly string[], field: string): void;
   exists(username: string): boolean;
+  /**
+   * Those whose username or nickname contains the query, without regard to case; by username.
+   * Throws invalid_argument on a page token that `find` did not make.
+   */
+  find(query: string, pageSize: number, pageToken: string): { readonly users: User[]; readonly nextPageToken: string };
 }
 
 export function createAccounts(store: Store, now: () => number): Accounts {
@@ -36,10 +43,14 @@ export function createAccounts(store: Store, now: () => number): Accounts {
   const change = store.prepare(
     `UPDATE users SET nickname = coalesce(?, nickname), avatar_url = coalesce(?, avatar_url) WHERE user_id = ?`,
   );
+  const page = store.prepare(
+    `SELECT * FROM users WHERE username_key > ?1 AND (instr(username_key, ?2) > 0 OR instr(fold(nickname), ?2) > 0)
+     ORDER BY username_key LIMIT ?3`,
+  );
 
   function add(username: string, nickname: string, passwordHash: string | null): User {
     const userId = randomUUID();
-    const result = insert.run(userId, username, nameKey(username), nickname, passwordHash, now());
+    const result = insert.run(userId, username, fold(username), nickname, passwordHash, now());
     if (result.changes === 0) {
       throw usernameTaken();
     }
@@ -56,7 +67,7 @@ export function createAccounts(store: Store, now: () => number): Accounts {
 
   return {
     async register(username, password, nickname) {
-      if (byName.get(nameKey(username)) !== undefined) {
+      if (byName.get(fold(username)) !== undefined) {
         throw usernameTaken();
       }
       return add(username, nickname, await hashPassword(password));
@@ -65,7 +76,7 @@ export function createAccounts(store: Store, now: () => number): Accounts {
     createGuest: (nickname) => add(`guest-${randomUUID()}`, nickname, null),
 
     async login(username, password) {
-      const row = byName.get(nameKey(username));
+      const row = byName.get(fold(username));
       const right = await verifyPassword(password, row && optionalText(row, "password_hash"));
       if (row === undefined || !right) {
         throw failure(Code.Unauthenticated, "INVALID_CREDENTIALS", "the username or the password is wrong");
@@ -89,7 +100,14 @@ export function createAccounts(store: Store, now: () => number): Accounts {
       }
     },
 
-    exists: (username) => byName.get(nameKey(username)) !== undefined,
+    exists: (username) => byName.get(fold(username)) !== undefined,
+
+    find(query, pageSize, pageToken) {
+      const [last = ""] = readPageToken(pageToken, "users", /^(\S+)$/) ?? [];
+      const found = page.all(last, fold(query), pageSize + 1);
+      const { rows, nextPageToken } = cutPage(found, pageSize, "users", (row) => text(row, "username_key"));
+      return { users: rows.map(toUser), nextPageToken };
+    },
   };
 }
 
@@ -100,11 +118,6 @@ export function userNotFound(violations: readonly FieldViolation[] = []): Connec
 
 function usernameTaken(): ConnectError {
   return failure(Code.AlreadyExists, "USERNAME_TAKEN", "the username is taken");
-}
-
-/** Names are compared without case, and without the ways Unicode has to write one character. */
-function nameKey(username: string): string {
-  return username.normalize("NFKC").toLowerCase();
 }
 
 function toUser(row: Row): User {

@@ -8,9 +8,9 @@ import {
   ConversationTypeSchema,
   Role,
 } from "@im-gateway/proto";
-import { requireValid, violation } from "./fields.ts";
 import { conversationNotFound, type Members } from "./members.ts";
 import { messageColumns, toMessage } from "./messages.ts";
+import { cutPage, readNumberToken } from "./page-token.ts";
 import { enumeration, integer, optionalText, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
@@ -28,6 +28,8 @@ export interface Conversations {
   /** @returns its id; it has no members yet */
   createGroup(name: string): string;
   get(conversationId: string, userId: string): Conversation;
+  /** Also for who is not in it; undefined where there is none, or nobody in it any more. */
+  typeOf(conversationId: string): Conversation["type"] | undefined;
   /** The most recently changed first. Throws invalid_argument on a page token that `list` did not make. */
   list(
     userId: string,
@@ -63,7 +65,11 @@ export function createConversations(store: Store, members: Members, now: () => n
   );
   const byDirectKey = store.prepare("SELECT conversation_id FROM conversations WHERE direct_key = ?");
   const one = store.prepare(`${selectAsMember} AND c.conversation_id = ?2`);
+  const type = store.prepare(
+    `SELECT type FROM conversations WHERE conversation_id = ?1 AND EXISTS (SELECT 1 FROM members WHERE conversation_id = ?1)`,
+  );
   const page = store.prepare(
+    // Pages go by `activity`, which counts up with every change of any conversation: two changes in one millisecond still have an order.
     // The page is cut out first, so that members are counted for it only.
     `${selectAsMember} AND c.conversation_id IN (
        SELECT conversation_id FROM members JOIN conversations USING (conversation_id)
@@ -118,15 +124,15 @@ export function createConversations(store: Store, members: Members, now: () => n
 
     get,
 
+    typeOf(conversationId) {
+      const row = type.get(conversationId);
+      return row && toType(row);
+    },
+
     list(userId, pageSize, pageToken) {
-      const rows = page.all(userId, readPageToken(pageToken), pageSize + 1);
-      const shown = rows.slice(0, pageSize);
-      const last = shown.at(-1);
-      const more = rows.length > pageSize && last !== undefined;
-      return {
-        conversations: shown.map(toConversation),
-        nextPageToken: more ? writePageToken(integer(last, "activity")) : "",
-      };
+      const found = page.all(userId, readNumberToken(pageToken, "activity"), pageSize + 1);
+      const { rows, nextPageToken } = cutPage(found, pageSize, "activity", (row) => `${integer(row, "activity")}`);
+      return { conversations: rows.map(toConversation), nextPageToken };
     },
 
     touch(conversationId, { name, avatarUrl }) {
@@ -153,7 +159,7 @@ function toConversation(row: Row): Conversation {
   const readSeq = integer(row, "read_seq");
   return create(ConversationSchema, {
     conversationId: text(row, "conversation_id"),
-    type: enumeration(row, "type", ConversationTypeSchema, ConversationType),
+    type: toType(row),
     name: text(row, "name"),
     avatarUrl: text(row, "avatar_url"),
     ownerId: optionalText(row, "owner_id") ?? "",
@@ -168,16 +174,6 @@ function toConversation(row: Row): Conversation {
   });
 }
 
-/** Pages go by `activity`, which counts up with every change of any conversation: two changes in one millisecond still have an order. */
-function writePageToken(activity: number): string {
-  return Buffer.from(`activity:${activity}`).toString("base64url");
-}
-
-function readPageToken(pageToken: string): number {
-  if (pageToken === "") {
-    return Number.MAX_SAFE_INTEGER;
-  }
-  const [, activity] = /^activity:(\d{1,15})$/.exec(Buffer.from(pageToken, "base64url").toString()) ?? [];
-  requireValid(activity === undefined ? violation("page_token", "is not one that this list gave") : undefined);
-  return Number(activity);
+function toType(row: Row): Conversation["type"] {
+  return enumeration(row, "type", ConversationTypeSchema, ConversationType);
 }

@@ -66,10 +66,20 @@ export function checkClientId(field: string, value: string, minLength: 0 | 1): C
   return checkLength(field, value, minLength, 128) ?? checkPattern(field, value, CONTROL);
 }
 
-/** 1 to 100; 0 stands for "not given", which is 20. */
-export function pageSize(value: number): number {
+/** "" or a text of at most so many characters. */
+export function checkMaxLength(field: string, value: string, maxLength: number): Check {
+  return checkLength(field, value, 0, maxLength);
+}
+
+/** What is searched for: 1 to so many characters. */
+export function checkQuery(query: string, maxLength: number): Check {
+  return checkLength("query", query, 1, maxLength);
+}
+
+/** 1 to 100; 0 stands for "not given", which is 20 where nothing else is said. */
+export function pageSize(value: number, byDefault = 20): number {
   requireValid(value < 0 || value > 100 ? violation("page_size", "must be 1 to 100") : undefined);
-  return value === 0 ? 20 : value;
+  return value === 0 ? byDefault : value;
 }
 
 /**

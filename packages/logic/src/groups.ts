@@ -5,7 +5,7 @@ import { type Conversation, ConversationType, Role } from "@im-gateway/proto";
 import { type Accounts, userNotFound } from "./accounts.ts";
 import type { Conversations } from "./conversations.ts";
 import { requireValid, violation } from "./fields.ts";
-import type { Members } from "./members.ts";
+import { conversationNotFound, type Members } from "./members.ts";
 import type { Store } from "./store.ts";
 
 /** The owner counts. */
@@ -36,15 +36,17 @@ export interface Groups {
   removeMember(groupId: string, callerId: string, userId: string): void;
   /** By the owner, of someone else. Throws not_found USER_NOT_FOUND. */
   setRole(groupId: string, callerId: string, userId: string, role: Role): void;
+  /** By anybody. Throws failed_precondition GROUP_FULL. @returns the caller was not in it before */
+  join(groupId: string, callerId: string): boolean;
+  /** By the owner, who stays as an admin, to another member. Throws not_found USER_NOT_FOUND, invalid_argument for the owner itself. */
+  transfer(groupId: string, callerId: string, userId: string): void;
 }
 
 export function createGroups(store: Store, accounts: Accounts, members: Members, conversations: Conversations): Groups {
   function requireGroup(groupId: string, callerId: string, lowestRole: Role): Conversation {
     const role = members.requireRole(groupId, callerId);
     const conversation = conversations.get(groupId, callerId);
-    if (conversation.type !== ConversationType.GROUP) {
-      throw failure(Code.FailedPrecondition, "NOT_A_GROUP", "the conversation is not a group");
-    }
+    requireGroupType(conversation.type);
     if (role < lowestRole) {
       throw notAllowed();
     }
@@ -98,10 +100,7 @@ export function createGroups(store: Store, accounts: Accounts, members: Members,
       store.transaction(() => {
         const { memberCount } = requireGroup(groupId, callerId, Role.ADMIN);
         const added = [...new Set(userIds)].filter((userId) => members.roleOf(groupId, userId) === undefined);
-        if (memberCount + added.length > maxGroupMembers) {
-          const message = `a group has at most ${maxGroupMembers} members`;
-          throw failure(Code.FailedPrecondition, "GROUP_FULL", message);
-        }
+        requireRoom(memberCount + added.length);
         accounts.requireAll(userIds, "user_ids");
         for (const userId of added) {
           members.add(groupId, userId, Role.MEMBER);
@@ -137,7 +136,45 @@ export function createGroups(store: Store, accounts: Accounts, members: Members,
         members.setRole(groupId, userId, role);
         conversations.touch(groupId, {});
       }),
+
+    join: (groupId, callerId) =>
+      store.transaction(() => {
+        const type = conversations.typeOf(groupId);
+        if (type === undefined) {
+          throw conversationNotFound();
+        }
+        requireGroupType(type);
+        if (members.roleOf(groupId, callerId) !== undefined) {
+          return false;
+        }
+        requireRoom(members.count(groupId) + 1);
+        members.add(groupId, callerId, Role.MEMBER);
+        conversations.touch(groupId, {});
+        return true;
+      }),
+
+    transfer: (groupId, callerId, userId) =>
+      store.transaction(() => {
+        requireGroup(groupId, callerId, Role.OWNER);
+        requireValid(userId === callerId ? violation("user_id", "must be another member") : undefined);
+        requireMember(groupId, userId);
+        members.setRole(groupId, callerId, Role.ADMIN);
+        members.setRole(groupId, userId, Role.OWNER);
+        conversations.touch(groupId, {});
+      }),
   };
+}
+
+function requireGroupType(type: Conversation["type"]): void {
+  if (type !== ConversationType.GROUP) {
+    throw failure(Code.FailedPrecondition, "NOT_A_GROUP", "the conversation is not a group");
+  }
+}
+
+function requireRoom(memberCount: number): void {
+  if (memberCount > maxGroupMembers) {
+    throw failure(Code.FailedPrecondition, "GROUP_FULL", `a group has at most ${maxGroupMembers} members`);
+  }
 }
 
 function notAllowed(): ConnectError {

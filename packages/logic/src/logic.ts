@@ -9,27 +9,41 @@ import {
   type Producer,
   type Topic,
 } from "@im-gateway/core";
-import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
+import {
+  AuthService,
+  ConversationService,
+  FriendService,
+  GroupService,
+  MessageService,
+  UserService,
+} from "@im-gateway/proto";
 import { createAccounts } from "./accounts.ts";
+import { createBlocks } from "./blocks.ts";
 import { createConversations } from "./conversations.ts";
 import { type Counts, createCounts } from "./counts.ts";
 import { createDownstream } from "./downstream.ts";
 import { errorBoundary } from "./error-boundary.ts";
+import { createFriends } from "./friends.ts";
 import { createGroups } from "./groups.ts";
 import { createMembers } from "./members.ts";
 import { createMessages } from "./messages.ts";
 import { createNotices } from "./notices.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPoison } from "./poison.ts";
+import { createPresences } from "./presences.ts";
+import { createRecalls } from "./recalls.ts";
 import { createRecent } from "./recent.ts";
 import { createRoutes } from "./routes.ts";
+import { createSearch } from "./search.ts";
 import { createAuthService } from "./services/auth-service.ts";
 import { createConversationService } from "./services/conversation-service.ts";
+import { createFriendService } from "./services/friend-service.ts";
 import { createGroupService } from "./services/group-service.ts";
 import { createMessageService } from "./services/message-service.ts";
 import { createUserService } from "./services/user-service.ts";
 import { createSessions } from "./sessions.ts";
 import { openStore } from "./store.ts";
+import { createSync } from "./sync.ts";
 import { createTokens } from "./tokens.ts";
 import { createUpstream } from "./upstream.ts";
 import { createUserEvents } from "./user-events.ts";
@@ -86,6 +100,8 @@ export function createLogic(options: LogicOptions): Logic {
   const members = createMembers(store, now);
   const messages = createMessages(store, now);
   const conversations = createConversations(store, members, now);
+  const blocks = createBlocks(store, now);
+  const friends = createFriends(store, accounts, blocks, now);
   const groups = createGroups(store, accounts, members, conversations);
   const routes = createRoutes(store);
   const recent = createRecent();
@@ -93,7 +109,7 @@ export function createLogic(options: LogicOptions): Logic {
   const downstream = createDownstream({ producer, topicPrefix: topics.downstreamPrefix, outbox, log, counts });
   const notices = createNotices(routes, downstream);
   const poison = createPoison(createDeadLetters(producer, topics.deadLetter.name, log), log, counts);
-  const flow = { store, members, messages, routes, recent, downstream, poison, log, counts, now };
+  const flow = { store, members, blocks, messages, routes, recent, downstream, poison, log, counts, now };
   const deliverUpstream = createUpstream(flow);
   const deliverUserEvents = createUserEvents(flow);
   let ready = false;
@@ -105,12 +121,16 @@ export function createLogic(options: LogicOptions): Logic {
   return {
     routes(router) {
       const shared = { interceptors: [errorBoundary(log)] };
-      const parts = { accounts, members, conversations, groups, notices };
+      const sync = createSync(store, conversations, messages);
+      const recalls = createRecalls(store, members, messages, now);
+      const parts = { accounts, blocks, members, conversations, groups, sync, notices };
+      const messageParts = { members, messages, recalls, search: createSearch(store), notices };
       router
         .service(AuthService, createAuthService(accounts, sessions), shared)
-        .service(UserService, createUserService(accounts), shared)
+        .service(UserService, createUserService(accounts, createPresences(store)), shared)
         .service(ConversationService, createConversationService(parts), shared)
-        .service(MessageService, createMessageService(members, messages), shared)
+        .service(MessageService, createMessageService(messageParts), shared)
+        .service(FriendService, createFriendService(friends), shared)
         .service(GroupService, createGroupService(parts), shared);
     },
 

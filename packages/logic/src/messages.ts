@@ -32,6 +32,9 @@ export interface Messages {
   /** Gives the message its id and the next seq_id; the sender's read position and the conversation's place in the lists follow. */
   append(message: NewMessage): Message;
   get(conversationId: string, seqId: bigint): Message | undefined;
+  find(conversationId: string, messageId: string): Message | undefined;
+  /** It keeps its place, and loses its content for good. */
+  recall(conversationId: string, seqId: bigint): void;
   list(conversationId: string, cursor: MessageCursor, pageSize: number): MessagePage;
 }
 
@@ -57,6 +60,10 @@ export function createMessages(store: Store, now: () => number): Messages {
   const select = `SELECT ${messageColumns("messages")} FROM messages`;
   const bySender = store.prepare(`${select} WHERE sender_id = ? AND client_msg_id = ?`);
   const bySeq = store.prepare(`${select} WHERE conversation_id = ? AND seq_id = ?`);
+  const byId = store.prepare(`${select} WHERE conversation_id = ? AND message_id = ?`);
+  const empty = store.prepare(
+    `UPDATE messages SET content = '', message_type = ${MessageType.SYSTEM} WHERE conversation_id = ? AND seq_id = ?`,
+  );
   const below = store.prepare(`${select} WHERE conversation_id = ? AND seq_id < ? ORDER BY seq_id DESC LIMIT ?`);
   const above = store.prepare(`${select} WHERE conversation_id = ? AND seq_id > ? ORDER BY seq_id LIMIT ?`);
   const newest = store.prepare(`${select} WHERE conversation_id = ? ORDER BY seq_id DESC LIMIT ?`);
@@ -118,8 +125,17 @@ export function createMessages(store: Store, now: () => number): Messages {
     findSent: (senderId, clientMsgId) => one(bySender, senderId, clientMsgId),
     append,
     get: (conversationId, seqId) => one(bySeq, conversationId, seqId),
+    find: (conversationId, messageId) => one(byId, conversationId, messageId),
+    recall(conversationId, seqId) {
+      empty.run(conversationId, seqId);
+    },
     list,
   };
+}
+
+/** No other message is without content. */
+export function isRecalled({ content }: Message): boolean {
+  return content === "";
 }
 
 /** Reads the columns of `messageColumns`. */

@@ -2,6 +2,7 @@
 // when it next asks.
 import type { HandlerContext } from "@connectrpc/connect";
 import { traceOf } from "@im-gateway/core";
+import type { Message } from "@im-gateway/proto";
 import type { Downstream } from "./downstream.ts";
 import { frame, type Trace } from "./fanout.ts";
 import type { Route, Routes } from "./routes.ts";
@@ -19,6 +20,8 @@ export interface Notices {
   changedFor(userIds: readonly string[], change: Change, conversationId: string, context: HandlerContext): void;
   /** message-read to all connections of all members, the reader's own among them. */
   read(conversationId: string, userId: string, seqId: bigint, context: HandlerContext): void;
+  /** message-recalled to all connections of all members, the caller's own among them. */
+  recalled(message: Message, context: HandlerContext): void;
 }
 
 export function createNotices(routes: Routes, downstream: Downstream): Notices {
@@ -42,6 +45,12 @@ export function createNotices(routes: Routes, downstream: Downstream): Notices {
     read(conversationId, userId, seqId, context) {
       const data = { conversation_id: conversationId, user_id: userId, seq_id: Number(seqId) };
       downstream.push(frame("message-read", data, conversationId, routes.ofMembers(conversationId), trace(context)));
+    },
+    recalled({ conversationId, messageId, seqId }, context) {
+      const data = { conversation_id: conversationId, message_id: messageId, seq_id: Number(seqId) };
+      downstream.push(
+        frame("message-recalled", data, conversationId, routes.ofMembers(conversationId), trace(context)),
+      );
     },
   };
 }

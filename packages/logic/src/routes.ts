@@ -16,6 +16,8 @@ export interface RouteEvent extends Route {
   readonly gatewayEpoch: number;
   /** Counts up within an epoch. */
   readonly seq: number;
+  /** Unix milliseconds. */
+  readonly atMs: number;
 }
 
 export interface Routes {
@@ -24,7 +26,7 @@ export interface Routes {
    * older than what is known of its connection
    */
   connect(event: RouteEvent): number | undefined;
-  /** Removes this connection only, and remembers that it has ended. */
+  /** Removes this connection only, and remembers that it has ended. With a user's last one the user was last seen. */
   disconnect(event: RouteEvent): void;
   ofMembers(conversationId: string): Route[];
   ofUsers(userIds: readonly string[]): Route[];
@@ -54,6 +56,14 @@ export function createRoutes(store: Store): Routes {
      ON CONFLICT (gateway_id, connection_id) DO UPDATE SET seq = excluded.seq WHERE excluded.seq >= seq RETURNING route_no`,
   );
   const remove = store.prepare("DELETE FROM routes WHERE gateway_id = ? AND connection_id = ? AND seq <= ?");
+  const seenUser = store.prepare(
+    `UPDATE users SET last_seen_ms = max(last_seen_ms, ?1)
+     WHERE user_id = ?2 AND NOT EXISTS (SELECT 1 FROM routes WHERE routes.user_id = users.user_id)`,
+  );
+  const seenAt = store.prepare(
+    `UPDATE users SET last_seen_ms = max(last_seen_ms, ?1) WHERE user_id IN (SELECT user_id FROM routes WHERE gateway_id = ?2)
+       AND NOT EXISTS (SELECT 1 FROM routes WHERE routes.user_id = users.user_id AND gateway_id <> ?2)`,
+  );
   const byConversation = store.prepare(
     `SELECT r.user_id, r.gateway_id, r.connection_id FROM members m JOIN routes r USING (user_id)
      WHERE m.conversation_id = ?`,
@@ -64,13 +74,14 @@ export function createRoutes(store: Store): Routes {
   const last = store.prepare("SELECT coalesce(max(route_no), 0) AS newest FROM routes");
 
   /** False for an event of an epoch that is over. The first of a newer one ends all that the gateway had before. */
-  function enterEpoch({ gatewayId, gatewayEpoch }: RouteEvent): boolean {
+  function enterEpoch({ gatewayId, gatewayEpoch, atMs }: RouteEvent): boolean {
     const row = epochOf.get(gatewayId);
     const known = row && integer(row, "epoch");
     if (known !== undefined && gatewayEpoch < known) {
       return false;
     }
     if (known !== gatewayEpoch) {
+      seenAt.run(atMs, gatewayId);
       removeRoutes.run(gatewayId);
       removeEnded.run(gatewayId);
       setEpoch.run(gatewayId, gatewayEpoch);
@@ -95,11 +106,12 @@ export function createRoutes(store: Store): Routes {
 
     disconnect: (event) =>
       store.transaction(() => {
-        const { gatewayId, connectionId, seq } = event;
+        const { userId, gatewayId, connectionId, seq, atMs } = event;
         if (!enterEpoch(event)) {
           return;
         }
         remove.run(gatewayId, connectionId, seq);
+        seenUser.run(atMs, userId);
         putEnded.run(gatewayId, connectionId, seq);
         pruneEnded.run(endedConnectionsKept);
       }),

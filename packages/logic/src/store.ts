@@ -2,9 +2,10 @@
 import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { fold } from "./fold.ts";
 import { integer } from "./row.ts";
 
-/** Everything here is synchronous and short. */
+/** Everything here is synchronous and short. SQL has one function of ours, `fold`. */
 export interface Store {
   /** Prepares a statement; callers keep it. */
   prepare(sql: string): StatementSync;
@@ -107,6 +108,40 @@ const migrations: readonly string[] = [
   CREATE INDEX outbox_by_topic ON outbox (topic, outbox_no);
   CREATE INDEX outbox_by_age ON outbox (created_at_ms);
   `,
+  `
+  ALTER TABLE users ADD COLUMN last_seen_ms INTEGER NOT NULL DEFAULT 0;
+
+  CREATE UNIQUE INDEX messages_by_id ON messages (message_id);
+
+  CREATE TABLE friends (
+    friend_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id TEXT NOT NULL REFERENCES users,
+    friend_id TEXT NOT NULL REFERENCES users,
+    created_at_ms INTEGER NOT NULL,
+    UNIQUE (user_id, friend_id)
+  ) STRICT;
+  CREATE INDEX friends_by_user ON friends (user_id, friend_no);
+
+  CREATE TABLE friend_requests (
+    request_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    request_id TEXT NOT NULL UNIQUE,
+    from_user_id TEXT NOT NULL REFERENCES users,
+    to_user_id TEXT NOT NULL REFERENCES users,
+    message TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    created_at_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX friend_requests_received ON friend_requests (to_user_id, request_no);
+  CREATE INDEX friend_requests_sent ON friend_requests (from_user_id, request_no);
+  CREATE UNIQUE INDEX friend_requests_pending ON friend_requests (from_user_id, to_user_id) WHERE status = 1;
+
+  CREATE TABLE blocks (
+    user_id TEXT NOT NULL REFERENCES users,
+    blocked_id TEXT NOT NULL REFERENCES users,
+    created_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (user_id, blocked_id)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /**
@@ -120,6 +155,7 @@ export function openStore(dataDir?: string): Store {
   const database = new DatabaseSync(dataDir === undefined ? ":memory:" : join(dataDir, "im-logic.sqlite"));
   // synchronous=FULL: Kafka's offset is committed after this database, so what is committed here must survive a power cut.
   database.exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=5000;");
+  database.function("fold", { deterministic: true }, (value) => fold(String(value)));
 
   function transaction<T>(work: () => T): T {
     if (database.isTransaction) {

@@ -2,12 +2,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type ConsumerRecord, decodeRecord, failure, type Log } from "@im-gateway/core";
 import { type Message, type UpstreamRecord, UpstreamRecordSchema } from "@im-gateway/proto";
+import type { Blocks } from "./blocks.ts";
 import type { Counts } from "./counts.ts";
 import type { Downstream, Outgoing } from "./downstream.ts";
 import { messageStored, newMessage, type Origin, refusal } from "./fanout.ts";
 import { checkClientId, checkPresent, requireValid, violation } from "./fields.ts";
 import type { Members } from "./members.ts";
-import type { Messages } from "./messages.ts";
+import { isRecalled, type Messages } from "./messages.ts";
 import type { Poison } from "./poison.ts";
 import type { Recent } from "./recent.ts";
 import type { Routes } from "./routes.ts";
@@ -16,6 +17,7 @@ import type { Store } from "./store.ts";
 export interface UpstreamOptions {
   readonly store: Store;
   readonly members: Members;
+  readonly blocks: Blocks;
   readonly messages: Messages;
   readonly routes: Routes;
   readonly recent: Recent;
@@ -44,7 +46,7 @@ type Outcome =
  * safe, and what comes again has the same ids and is sent again. Rejects only when the database fails.
  */
 export function createUpstream(options: UpstreamOptions): (records: readonly ConsumerRecord[]) => Promise<void> {
-  const { store, members, messages, routes, recent, downstream, poison, log, counts, now } = options;
+  const { store, members, blocks, messages, routes, recent, downstream, poison, log, counts, now } = options;
 
   /** @throws ConnectError why this message is refused */
   function accept(record: UpstreamRecord): { kind: "stored" | "repeated"; message: Message } {
@@ -53,12 +55,17 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
     // Before membership: what was stored stays stored, also when its sender has left since.
     const sent = messages.findSent(userId, clientMsgId);
     if (sent !== undefined) {
+      // Of a recalled one it is no longer known what it said.
+      if (isRecalled(sent) && sent.conversationId === conversationId) {
+        return { kind: "repeated", message: sent };
+      }
       if (sent.conversationId !== conversationId || sent.messageType !== messageType || sent.content !== content) {
         throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id was used for another message");
       }
       return { kind: "repeated", message: sent };
     }
     members.requireRole(conversationId, userId);
+    blocks.requireMaySend(conversationId, userId);
     return { kind: "stored", message: messages.append({ ...record, senderId: userId }) };
   }
 

@@ -31,7 +31,6 @@ const maxLagMs = 60_000;
 interface Connected {
   readonly event: RouteEvent;
   readonly routeNo: number;
-  readonly connectedAtMs: number;
 }
 
 /**
@@ -46,7 +45,7 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
     if (userEvent === undefined) {
       return [];
     }
-    const event = toRouteEvent(userEvent);
+    const event = toRouteEvent(userEvent, now());
     if (userEvent.event === "disconnected") {
       routes.disconnect(event);
       return [];
@@ -61,12 +60,11 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
         user_id: event.userId,
       });
     }
-    const connectedAtMs = userEvent.timestamp > 0n ? Number(userEvent.timestamp) * 1000 : now();
-    return routeNo === undefined ? [] : [{ event, routeNo, connectedAtMs }];
+    return routeNo === undefined ? [] : [{ event, routeNo }];
   }
 
-  function catchUp({ event, routeNo, connectedAtMs }: Connected): Outgoing[] {
-    const since = Math.max(now() - maxLagMs, Math.min(now(), connectedAtMs) - catchUpMs);
+  function catchUp({ event, routeNo }: Connected): Outgoing[] {
+    const since = Math.max(now() - maxLagMs, Math.min(now(), event.atMs) - catchUpMs);
     const missed = recent.missedBy(routeNo, since);
     if (missed.length === 0) {
       return [];
@@ -87,8 +85,10 @@ export function createUserEvents(options: UserEventsOptions): (records: readonly
   };
 }
 
-function toRouteEvent({ userId, gatewayId, connectionId, gatewayEpoch, seq }: UserEvent): RouteEvent {
-  return { userId, gatewayId, connectionId, gatewayEpoch: Number(gatewayEpoch), seq: Number(seq) };
+function toRouteEvent(userEvent: UserEvent, presentMs: number): RouteEvent {
+  const { userId, gatewayId, connectionId, gatewayEpoch, seq, timestamp } = userEvent;
+  const atMs = timestamp > 0n ? Number(timestamp) * 1000 : presentMs;
+  return { userId, gatewayId, connectionId, gatewayEpoch: Number(gatewayEpoch), seq: Number(seq), atMs };
 }
 
 function readUserEvent(value: Uint8Array | null): UserEvent {

@@ -18,6 +18,7 @@ import {
   ConversationService,
   type DownstreamRecord,
   DownstreamRecordSchema,
+  FriendService,
   GroupService,
   MessageService,
   UpstreamRecordSchema,
@@ -52,6 +53,7 @@ export interface Services {
   readonly conversation: Client<typeof ConversationService>;
   readonly message: Client<typeof MessageService>;
   readonly group: Client<typeof GroupService>;
+  readonly friend: Client<typeof FriendService>;
 }
 
 export interface TestLogic extends Services {
@@ -92,6 +94,7 @@ export function servicesOf(transport: Transport): Services {
     conversation: createClient(ConversationService, transport),
     message: createClient(MessageService, transport),
     group: createClient(GroupService, transport),
+    friend: createClient(FriendService, transport),
   };
 }
 

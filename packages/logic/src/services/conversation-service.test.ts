@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { ConversationType, MessageType, Role } from "@im-gateway/proto";
+import { ConversationType, type Message, MessageType, Role, type SyncResponse } from "@im-gateway/proto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { failureOf, startLogic, type TestLogic } from "../../test/start-logic.ts";
 
@@ -277,5 +277,114 @@ describe("reading", () => {
       { gatewayId: "g1", key: conversationId, record: { type: "message-read", data, targetUserIds: [ada] } },
       { gatewayId: "g2", key: conversationId, record: { type: "message-read", data, targetUserIds: [bob] } },
     ]);
+  });
+});
+
+describe("sync", () => {
+  const places = (messages: readonly Message[]): [string, number][] =>
+    messages.map(({ conversationId, seqId }) => [conversationId, Number(seqId)]);
+
+  /** Asks until nothing is left, as a client does. @returns all that came, and how many answers it took */
+  async function syncAll(
+    callerId: string,
+    cursors: Record<string, bigint>,
+    pageSize: number,
+  ): Promise<[messages: Message[], answers: number]> {
+    const messages: Message[] = [];
+    for (let answers = 1; answers <= 20; answers += 1) {
+      const answer = await im.conversation.sync({ callerId, cursors, pageSize });
+      expect(answer.messages.length).toBeLessThanOrEqual(pageSize);
+      for (const { conversationId, seqId } of answer.messages) {
+        expect(seqId).toBe((cursors[conversationId] ?? 0n) + 1n);
+        cursors[conversationId] = seqId;
+      }
+      messages.push(...answer.messages);
+      if (answer.complete) {
+        return [messages, answers];
+      }
+    }
+    throw new Error("it never came to an end");
+  }
+
+  it("has what every conversation has beyond its cursor, and no more", async () => {
+    const [old, group] = [await direct(ada, bob), await im.groupOf(ada, eve)];
+    const [empty, foreign] = [await im.groupOf(bob), await im.groupOf(eve)];
+    for (const conversationId of [old, old, group, group, group]) {
+      await say(ada, conversationId);
+    }
+    await say(eve, foreign);
+    const ask = (cursors: Record<string, bigint>): Promise<SyncResponse> =>
+      im.conversation.sync({ callerId: ada, cursors });
+    const fresh = await ask({});
+    expect(places(fresh.messages)).toEqual([
+      [group, 1],
+      [group, 2],
+      [group, 3],
+      [old, 1],
+      [old, 2],
+    ]);
+    expect(fresh).toMatchObject({
+      complete: true,
+      conversations: [
+        { conversationId: group, lastSeqId: 3n, memberCount: 2 },
+        { conversationId: old, lastSeqId: 2n, name: "Bob" },
+      ],
+    });
+    const later = await ask({ [group]: 2n, [old]: 2n, [foreign]: 0n, [empty]: 0n, nothing: 5n, "": 1n });
+    expect(places(later.messages)).toEqual([[group, 3]]);
+    expect(later.conversations.map(({ conversationId }) => conversationId)).toEqual([group]);
+    expect(later.complete).toBe(true);
+    expect(await ask({ [group]: 3n, [old]: 2n ** 62n })).toMatchObject({
+      messages: [],
+      conversations: [],
+      complete: true,
+    });
+  });
+
+  it("comes to an end, whatever the size of the answers", async () => {
+    const conversationIds = [await direct(ada, bob), await im.groupOf(ada), await im.groupOf(ada, eve)];
+    for (const conversationId of conversationIds) {
+      for (let count = 0; count < 4; count += 1) {
+        await say(ada, conversationId);
+      }
+    }
+    const answers: Record<number, number> = {};
+    for (const pageSize of [1, 3, 4, 5, 11, 12, 100]) {
+      const [messages, count] = await syncAll(ada, { foreign: 7n }, pageSize);
+      expect(new Set(places(messages).map(String)).size).toBe(12);
+      answers[pageSize] = count;
+    }
+    expect(answers).toEqual({ 1: 12, 3: 4, 4: 3, 5: 3, 11: 2, 12: 1, 100: 1 });
+  });
+
+  it("names a conversation that was asked for and found no room", async () => {
+    const [named, unnamed, newest] = [await im.groupOf(ada), await im.groupOf(ada), await im.groupOf(ada)];
+    for (const conversationId of [named, unnamed, newest]) {
+      await say(ada, conversationId);
+    }
+    const answer = await im.conversation.sync({ callerId: ada, cursors: { [named]: 0n }, pageSize: 1 });
+    expect(places(answer.messages)).toEqual([[newest, 1]]);
+    expect(answer.conversations.map(({ conversationId }) => conversationId)).toEqual([newest, named]);
+    expect(answer.complete).toBe(false);
+  });
+
+  it("has 100 messages in an answer by default", async () => {
+    const conversationId = await im.groupOf(ada);
+    for (let count = 0; count < 101; count += 1) {
+      const message = { userId: ada, conversationId, content: "x", messageType: MessageType.TEXT };
+      await im.sendUpstream({ ...message, clientMsgId: `many ${count}` });
+    }
+    await im.settled();
+    const answer = await im.conversation.sync({ callerId: ada });
+    expect([answer.messages.length, answer.complete]).toEqual([100, false]);
+  });
+
+  it.each([
+    [{ cursors: { a: 1n, b: -1n } }, "cursors.b"],
+    [{ pageSize: 101 }, "page_size"],
+    [{ pageSize: -1 }, "page_size"],
+  ])("refuses %o", async (request, field) => {
+    const call = im.conversation.sync({ callerId: ada, ...request });
+    expect(await failureOf(call)).toEqual({ code: Code.InvalidArgument, reason: "INVALID_FIELD", fields: [field] });
   });
 });

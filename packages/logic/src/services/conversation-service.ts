@@ -1,25 +1,29 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { invalidFields } from "@im-gateway/core";
+import { invalidFields, maxViolations } from "@im-gateway/core";
 import { type Conversation, type ConversationService, ConversationType } from "@im-gateway/proto";
 import type { Accounts } from "../accounts.ts";
+import type { Blocks } from "../blocks.ts";
 import type { Conversations } from "../conversations.ts";
 import { checkGroupChange, checkGroupName, pageSize, requireCaller, requireValid, violation } from "../fields.ts";
 import type { Groups } from "../groups.ts";
 import type { Members } from "../members.ts";
 import type { Notices } from "../notices.ts";
+import type { Sync } from "../sync.ts";
 
 export interface ConversationServiceOptions {
   readonly accounts: Accounts;
+  readonly blocks: Blocks;
   readonly members: Members;
   readonly conversations: Conversations;
   readonly groups: Groups;
+  readonly sync: Sync;
   readonly notices: Notices;
 }
 
 export function createConversationService(
   options: ConversationServiceOptions,
-): Omit<ServiceImpl<typeof ConversationService>, "sync"> {
-  const { accounts, members, conversations, groups, notices } = options;
+): ServiceImpl<typeof ConversationService> {
+  const { accounts, blocks, members, conversations, groups, sync, notices } = options;
 
   function openDirect(callerId: string, memberIds: readonly string[], context: HandlerContext): Conversation {
     const [peerId, ...more] = new Set(memberIds.filter((userId) => userId !== callerId));
@@ -27,6 +31,7 @@ export function createConversationService(
       throw invalidFields(violation("member_ids", "must name exactly one other user"));
     }
     accounts.requireAll(memberIds, "member_ids");
+    blocks.requireUnblocked(peerId, callerId);
     const { conversation, created } = conversations.openDirect(callerId, peerId);
     if (created) {
       notices.changed("created", conversation.conversationId, context);
@@ -86,6 +91,17 @@ export function createConversationService(
     listMembers({ callerId, conversationId }) {
       members.requireRole(conversationId, requireCaller(callerId));
       return { members: members.list(conversationId) };
+    },
+
+    sync({ callerId, cursors, pageSize: size }) {
+      requireCaller(callerId);
+      const negative = Object.entries(cursors).filter(([, seqId]) => seqId < 0n);
+      requireValid(
+        ...negative
+          .slice(0, maxViolations)
+          .map(([conversationId]) => violation(`cursors.${conversationId}`, "must not be negative")),
+      );
+      return sync.missed(callerId, cursors, pageSize(size, 100));
     },
   };
 }

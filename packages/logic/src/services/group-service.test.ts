@@ -67,7 +67,13 @@ describe("creating", () => {
     const group = await im.group.createGroup({ callerId: owner, name: "x", memberIds: guests.slice(1) });
     expect(group).toMatchObject({ memberCount: 1000 });
     const oneMore = im.group.createMembers({ callerId: owner, groupId: group.groupId, userIds: guests });
-    expect(await failureOf(oneMore)).toEqual({ code: Code.FailedPrecondition, reason: "GROUP_FULL", fields: [] });
+    const full = { code: Code.FailedPrecondition, reason: "GROUP_FULL", fields: [] };
+    expect(await failureOf(oneMore)).toEqual(full);
+    const join = { callerId: stranger, groupId: group.groupId };
+    expect(await failureOf(im.group.joinGroup(join))).toEqual(full);
+    await im.group.joinGroup({ ...join, callerId: guests[1] ?? "" });
+    await im.group.deleteMember({ callerId: owner, groupId: group.groupId, userId: guests[1] ?? "" });
+    await im.group.joinGroup(join);
   });
 });
 
@@ -88,6 +94,8 @@ describe("who may do what", () => {
       im.group.updateMemberRole({ callerId, groupId, userId: owner, role: Role.MEMBER }),
     leave: (callerId) => im.group.deleteMember({ callerId, groupId, userId: "me" }),
     dissolve: (callerId) => im.group.deleteGroup({ callerId, groupId }),
+    join: (callerId) => im.group.joinGroup({ callerId, groupId }),
+    transfer: (callerId) => im.group.transferGroup({ callerId, groupId, userId: other }),
   };
   const allowed: Record<string, readonly string[]> = {
     get: ["owner", "admin", "member"],
@@ -102,6 +110,8 @@ describe("who may do what", () => {
     "change the owner's role": [],
     leave: ["owner", "admin", "member"],
     dissolve: ["owner"],
+    join: ["owner", "admin", "member", "stranger"],
+    transfer: ["owner"],
   };
 
   it.each(Object.keys(calls).flatMap((action) => ["owner", "admin", "member", "stranger"].map((who) => [who, action])))(
@@ -154,6 +164,48 @@ describe("members", () => {
     await im.group.createMembers({ callerId: owner, groupId, userIds: [stranger] });
     const group = await im.group.getGroup({ callerId: stranger, groupId });
     expect(group).toMatchObject({ lastSeqId: 1n, readSeqId: 1n, unreadCount: 0n, lastMessage: { content: "x" } });
+  });
+});
+
+describe("joining", () => {
+  it("makes a member of whoever knows the id, and leaves members as they are", async () => {
+    await im.group.joinGroup({ callerId: stranger, groupId });
+    await im.group.joinGroup({ callerId: admin, groupId });
+    expect(await roles(stranger)).toMatchObject({ [owner]: Role.OWNER, [admin]: Role.ADMIN, [stranger]: Role.MEMBER });
+  });
+
+  it("is not for what is no group any more, and never was one", async () => {
+    await im.group.deleteGroup({ callerId: owner, groupId });
+    for (const gone of [groupId, "nothing", ""]) {
+      expect(await failureOf(im.group.joinGroup({ callerId: stranger, groupId: gone }))).toEqual(conversationNotFound);
+    }
+    const request = { callerId: owner, type: ConversationType.DIRECT, memberIds: [member] };
+    const { conversationId } = await im.conversation.createConversation(request);
+    const join = im.group.joinGroup({ callerId: stranger, groupId: conversationId });
+    expect(await failureOf(join)).toMatchObject({ code: Code.FailedPrecondition, reason: "NOT_A_GROUP" });
+  });
+});
+
+describe("transferring", () => {
+  it("makes a member the owner, and the owner an admin", async () => {
+    await im.group.transferGroup({ callerId: owner, groupId, userId: member });
+    expect(await roles(owner)).toEqual({
+      [owner]: Role.ADMIN,
+      [admin]: Role.ADMIN,
+      [member]: Role.OWNER,
+      [other]: Role.MEMBER,
+    });
+    expect(await im.group.getGroup({ callerId: other, groupId })).toMatchObject({ ownerId: member });
+  });
+
+  it("is to another member only", async () => {
+    const to = (userId: string): Promise<unknown> => im.group.transferGroup({ callerId: owner, groupId, userId });
+    for (const userId of ["", owner]) {
+      expect(await failureOf(to(userId))).toMatchObject({ code: Code.InvalidArgument, fields: ["user_id"] });
+    }
+    for (const userId of [stranger, "nobody"]) {
+      expect(await failureOf(to(userId))).toMatchObject({ code: Code.NotFound, reason: "USER_NOT_FOUND" });
+    }
   });
 });
 
@@ -232,5 +284,17 @@ it("tells those concerned of each change", async () => {
       ["g1", "members", both],
     ]),
   );
-  expect(await told(im.group.deleteGroup({ callerId, groupId }))).toEqual([["g1", "deleted", both]]);
+  expect(await told(im.group.joinGroup({ callerId: stranger, groupId }))).toEqual(
+    expect.arrayContaining([
+      ["g2", "created", [stranger]],
+      ["g1", "members", both],
+      ["g2", "members", [stranger]],
+    ]),
+  );
+  expect(await told(im.group.joinGroup({ callerId: stranger, groupId }))).toEqual([]);
+  await im.group.deleteMember({ callerId: stranger, groupId, userId: "me" });
+  await im.settled();
+  expect(await told(im.group.transferGroup({ callerId, groupId, userId: member }))).toEqual([["g1", "members", both]]);
+  const dissolved = im.group.deleteGroup({ callerId: member, groupId });
+  expect(await told(dissolved)).toEqual([["g1", "deleted", both]]);
 });

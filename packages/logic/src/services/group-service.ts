@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { type Conversation, type Group, GroupSchema, type GroupService, Role } from "@im-gateway/proto";
 import type { Accounts } from "../accounts.ts";
-import { checkGroupChange, checkGroupName, requireCaller, requireValid, violation } from "../fields.ts";
+import { checkGroupChange, checkGroupName, checkPresent, requireCaller, requireValid, violation } from "../fields.ts";
 import type { Groups } from "../groups.ts";
 import type { Members } from "../members.ts";
 import type { Notices } from "../notices.ts";
@@ -14,9 +14,7 @@ export interface GroupServiceOptions {
   readonly notices: Notices;
 }
 
-export function createGroupService(
-  options: GroupServiceOptions,
-): Omit<ServiceImpl<typeof GroupService>, "joinGroup" | "transferGroup"> {
+export function createGroupService(options: GroupServiceOptions): ServiceImpl<typeof GroupService> {
   const { accounts, members, groups, notices } = options;
   return {
     createGroup({ callerId, name, memberIds }, context) {
@@ -73,6 +71,23 @@ export function createGroupService(
         role === Role.MEMBER || role === Role.ADMIN ? undefined : violation("role", "must be 1 (member) or 2 (admin)"),
       );
       groups.setRole(groupId, callerId, userId === "me" ? callerId : userId, role);
+      notices.changed("members", groupId, context);
+      return {};
+    },
+
+    joinGroup({ callerId, groupId }, context) {
+      accounts.get(requireCaller(callerId));
+      if (groups.join(groupId, callerId)) {
+        notices.changedFor([callerId], "created", groupId, context);
+        notices.changed("members", groupId, context);
+      }
+      return {};
+    },
+
+    transferGroup({ callerId, groupId, userId }, context) {
+      requireCaller(callerId);
+      requireValid(checkPresent("user_id", userId));
+      groups.transfer(groupId, callerId, userId);
       notices.changed("members", groupId, context);
       return {};
     },

@@ -440,7 +440,7 @@ export type SyncRequest = Message<"im.logic.v1.SyncRequest"> & {
   callerId: string;
 
   /**
-   * The last seq_id that the client has of each conversation; one that is not named counts as 0.
+   * The last seq_id that the client has of each conversation; one that is not named counts as 0. One that the caller is not in is ignored.
    *
    * @generated from field: map<string, int64> cursors = 2;
    */
@@ -473,7 +473,7 @@ export type SyncResponse = Message<"im.logic.v1.SyncResponse"> & {
   messages: Message$1[];
 
   /**
-   * Those that the messages are of, and those named in the request that changed.
+   * Those that the messages are of, and those named in the request that have messages beyond their cursor.
    *
    * @generated from field: repeated im.logic.v1.Conversation conversations = 2;
    */
@@ -640,7 +640,7 @@ export const ConversationService: GenService<{
     output: typeof ListMembersResponseSchema;
   },
   /**
-   * What the caller's conversations have beyond the given positions.
+   * What the caller's conversations have beyond the given positions; asked again with the cursors moved on by what came, it comes to an end.
    *
    * @generated from rpc im.logic.v1.ConversationService.Sync
    */

@@ -427,10 +427,15 @@ export const FriendRequestStatusSchema: GenEnum<FriendRequestStatus> = /*@__PURE
   enumDesc(file_im_logic_v1_friend, 0);
 
 /**
+ * A block is one's own affair with anybody, friend or not, and goes one way: who blocks may still write to who is blocked. Nobody is
+ * their own friend: a user_id that is the caller's is refused.
+ *
  * @generated from service im.logic.v1.FriendService
  */
 export const FriendService: GenService<{
   /**
+   * Friends only, whether blocked or not; the newest friendship first.
+   *
    * @generated from rpc im.logic.v1.FriendService.ListFriends
    */
   listFriends: {
@@ -449,7 +454,8 @@ export const FriendService: GenService<{
     output: typeof DeleteFriendResponseSchema;
   },
   /**
-   * No requests and no direct messages from a blocked one.
+   * No requests and no direct messages from a blocked one: they are refused with permission_denied BLOCKED, and so is opening a direct
+   * conversation. Pending requests between the two are rejected; a friend stays a friend.
    *
    * @generated from rpc im.logic.v1.FriendService.BlockFriend
    */
@@ -477,7 +483,8 @@ export const FriendService: GenService<{
     output: typeof ListFriendRequestsResponseSchema;
   },
   /**
-   * One that is pending already is answered again; one that the other side has sent is accepted by it.
+   * One that is pending already is answered again; one that the other side has sent is accepted by it. failed_precondition ALREADY_FRIENDS;
+   * permission_denied BLOCKED from who is blocked by the other one.
    *
    * @generated from rpc im.logic.v1.FriendService.CreateFriendRequest
    */
@@ -487,7 +494,7 @@ export const FriendService: GenService<{
     output: typeof FriendRequestSchema;
   },
   /**
-   * By whom it was sent to.
+   * By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED.
    *
    * @generated from rpc im.logic.v1.FriendService.AcceptFriendRequest
    */
@@ -497,7 +504,7 @@ export const FriendService: GenService<{
     output: typeof FriendRequestSchema;
   },
   /**
-   * By whom it was sent to.
+   * By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED.
    *
    * @generated from rpc im.logic.v1.FriendService.RejectFriendRequest
    */

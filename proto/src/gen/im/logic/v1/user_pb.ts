@@ -240,7 +240,7 @@ export type Presence = Message<"im.logic.v1.Presence"> & {
   online: boolean;
 
   /**
-   * Unix seconds; 0: never, or not known.
+   * Unix seconds, when the last connection ended; 0: never, or not known.
    *
    * @generated from field: int64 last_seen = 3;
    */
