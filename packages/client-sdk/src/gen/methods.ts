@@ -100,24 +100,35 @@ export type ConversationService = {
   markRead(request: MarkReadRequest, options?: CallOptions): Promise<MarkReadResponse>;
   getUnread(request: GetUnreadRequest, options?: CallOptions): Promise<GetUnreadResponse>;
   listMembers(request: ListMembersRequest, options?: CallOptions): Promise<ListMembersResponse>;
-  /** What the caller's conversations have beyond the given positions. */
+  /** What the caller's conversations have beyond the given positions; asked again with the cursors moved on by what came, it comes to an end. */
   sync(request?: SyncRequest, options?: CallOptions): Promise<SyncResponse>;
 };
 
+/**
+ * A block is one's own affair with anybody, friend or not, and goes one way: who blocks may still write to who is blocked. Nobody is
+ * their own friend: a user_id that is the caller's is refused.
+ */
 export type FriendService = {
+  /** Friends only, whether blocked or not; the newest friendship first. */
   listFriends(request?: ListFriendsRequest, options?: CallOptions): Promise<ListFriendsResponse>;
   /** Neither is a friend of the other afterwards. */
   deleteFriend(request: DeleteFriendRequest, options?: CallOptions): Promise<DeleteFriendResponse>;
-  /** No requests and no direct messages from a blocked one. */
+  /**
+   * No requests and no direct messages from a blocked one: they are refused with permission_denied BLOCKED, and so is opening a direct
+   * conversation. Pending requests between the two are rejected; a friend stays a friend.
+   */
   blockFriend(request: BlockFriendRequest, options?: CallOptions): Promise<BlockFriendResponse>;
   unblockFriend(request: UnblockFriendRequest, options?: CallOptions): Promise<UnblockFriendResponse>;
   /** The newest first. */
   listFriendRequests(request?: ListFriendRequestsRequest, options?: CallOptions): Promise<ListFriendRequestsResponse>;
-  /** One that is pending already is answered again; one that the other side has sent is accepted by it. */
+  /**
+   * One that is pending already is answered again; one that the other side has sent is accepted by it. failed_precondition ALREADY_FRIENDS;
+   * permission_denied BLOCKED from who is blocked by the other one.
+   */
   createFriendRequest(request: CreateFriendRequestRequest, options?: CallOptions): Promise<FriendRequest>;
-  /** By whom it was sent to. */
+  /** By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED. */
   acceptFriendRequest(request: AcceptFriendRequestRequest, options?: CallOptions): Promise<FriendRequest>;
-  /** By whom it was sent to. */
+  /** By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED. */
   rejectFriendRequest(request: RejectFriendRequestRequest, options?: CallOptions): Promise<FriendRequest>;
 };
 
@@ -146,7 +157,10 @@ export type MessageService = {
   listMessages(request: ListMessagesRequest, options?: CallOptions): Promise<ListMessagesResponse>;
   /** Answered when the record is stored by Kafka; im-logic has not seen it yet. */
   sendMessage(request: SendMessageRequest, options?: CallOptions): Promise<SendMessageResponse>;
-  /** Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group. */
+  /**
+   * Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group. Pushes
+   * message-recalled to all members; again it changes nothing.
+   */
   deleteMessage(request: DeleteMessageRequest, options?: CallOptions): Promise<DeleteMessageResponse>;
   /** All messages of the conversation, ascending by seq_id; one that comes while the stream runs may be the last. */
   exportMessages(request: ExportMessagesRequest, options?: CallOptions): AsyncIterable<Message>;

@@ -402,6 +402,7 @@ export type Member = {
   joined_at: number;
 };
 
+/** A recalled one keeps its place and its ids: message_type is 4 (system) and content empty, which is so of no other. */
 export type Message = {
   message_id: string;
   conversation_id: string;
@@ -471,7 +472,7 @@ export type PongData = Record<string, never>;
 export type Presence = {
   user_id: string;
   online: boolean;
-  /** Unix seconds; 0: never, or not known. */
+  /** Unix seconds, when the last connection ended; 0: never, or not known. */
   last_seen: number;
 };
 
@@ -552,7 +553,7 @@ export type SendMessageResponse = {
 };
 
 export type SyncRequest = {
-  /** The last seq_id that the client has of each conversation; one that is not named counts as 0. */
+  /** The last seq_id that the client has of each conversation; one that is not named counts as 0. One that the caller is not in is ignored. */
   cursors?: { readonly [key: string]: number } | undefined;
   /** Messages of one answer in all: 1 to 100, default 100. */
   page_size?: number | undefined;
@@ -561,7 +562,7 @@ export type SyncRequest = {
 export type SyncResponse = {
   /** Of each conversation ascending by seq_id, without gaps after its cursor. */
   messages: Message[];
-  /** Those that the messages are of, and those named in the request that changed. */
+  /** Those that the messages are of, and those named in the request that have messages beyond their cursor. */
   conversations: Conversation[];
   /** Nothing is left to ask for. */
   complete: boolean;

@@ -26,7 +26,8 @@ export const openapi: JsonObject = {
       "name": "Conversation"
     },
     {
-      "name": "Friend"
+      "name": "Friend",
+      "description": "A block is one's own affair with anybody, friend or not, and goes one way: who blocks may still write to who is blocked. Nobody is their own friend: a user_id that is the caller's is refused."
     },
     {
       "name": "Group",
@@ -1197,7 +1198,7 @@ export const openapi: JsonObject = {
           "Conversation"
         ],
         "summary": "Sync",
-        "description": "What the caller's conversations have beyond the given positions.",
+        "description": "What the caller's conversations have beyond the given positions; asked again with the cursors moved on by what came, it comes to an end.",
         "requestBody": {
           "required": false,
           "content": {
@@ -1319,6 +1320,7 @@ export const openapi: JsonObject = {
           "Friend"
         ],
         "summary": "List friends",
+        "description": "Friends only, whether blocked or not; the newest friendship first.",
         "parameters": [
           {
             "name": "page_size",
@@ -1482,7 +1484,7 @@ export const openapi: JsonObject = {
           "Friend"
         ],
         "summary": "Block friend",
-        "description": "No requests and no direct messages from a blocked one.",
+        "description": "No requests and no direct messages from a blocked one: they are refused with permission_denied BLOCKED, and so is opening a direct conversation. Pending requests between the two are rejected; a friend stays a friend.",
         "parameters": [
           {
             "name": "user_id",
@@ -1770,7 +1772,7 @@ export const openapi: JsonObject = {
           "Friend"
         ],
         "summary": "Create friend request",
-        "description": "One that is pending already is answered again; one that the other side has sent is accepted by it.",
+        "description": "One that is pending already is answered again; one that the other side has sent is accepted by it. failed_precondition ALREADY_FRIENDS; permission_denied BLOCKED from who is blocked by the other one.",
         "requestBody": {
           "required": true,
           "content": {
@@ -1859,7 +1861,7 @@ export const openapi: JsonObject = {
           "Friend"
         ],
         "summary": "Accept friend request",
-        "description": "By whom it was sent to.",
+        "description": "By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED.",
         "parameters": [
           {
             "name": "request_id",
@@ -1957,7 +1959,7 @@ export const openapi: JsonObject = {
           "Friend"
         ],
         "summary": "Reject friend request",
-        "description": "By whom it was sent to.",
+        "description": "By whom it was sent to. Again changes nothing; after the other answer it is failed_precondition REQUEST_ANSWERED.",
         "parameters": [
           {
             "name": "request_id",
@@ -3283,7 +3285,7 @@ export const openapi: JsonObject = {
           "Message"
         ],
         "summary": "Delete message",
-        "description": "Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group.",
+        "description": "Recalls it for everybody: one's own within 2 minutes, anyone's at any time by an admin or the owner of the group. Pushes message-recalled to all members; again it changes nothing.",
         "parameters": [
           {
             "name": "conversation_id",
@@ -4828,6 +4830,7 @@ export const openapi: JsonObject = {
       },
       "Message": {
         "type": "object",
+        "description": "A recalled one keeps its place and its ids: message_type is 4 (system) and content empty, which is so of no other.",
         "properties": {
           "message_id": {
             "type": "string"
@@ -4889,7 +4892,7 @@ export const openapi: JsonObject = {
             "format": "int64",
             "minimum": -9007199254740992,
             "maximum": 9007199254740992,
-            "description": "Unix seconds; 0: never, or not known."
+            "description": "Unix seconds, when the last connection ended; 0: never, or not known."
           }
         },
         "required": [
@@ -5088,7 +5091,7 @@ export const openapi: JsonObject = {
               "minimum": 0,
               "maximum": 9007199254740992
             },
-            "description": "The last seq_id that the client has of each conversation; one that is not named counts as 0."
+            "description": "The last seq_id that the client has of each conversation; one that is not named counts as 0. One that the caller is not in is ignored."
           },
           "page_size": {
             "type": "integer",
@@ -5115,7 +5118,7 @@ export const openapi: JsonObject = {
             "items": {
               "$ref": "#/components/schemas/Conversation"
             },
-            "description": "Those that the messages are of, and those named in the request that changed."
+            "description": "Those that the messages are of, and those named in the request that have messages beyond their cursor."
           },
           "complete": {
             "type": "boolean",
