@@ -27,7 +27,7 @@ const places: readonly Place[] = [
   { folder: "packages/logic", mayImport: ["proto", "core", "adapters"] },
   { folder: "packages/server-*", mayImport: ["proto", "core", "adapters", "logic"] },
   { folder: "packages/client-sdk", mayImport: ["proto"], webStandardsOnly: true },
-  { folder: "packages/protoc-gen-im", mayImport: ["proto"] },
+  { folder: "packages/protoc-gen-im", mayImport: ["proto", "core"] },
   { folder: "tools", mayImport: [], outside: true },
   { folder: "conformance", mayImport: [...published, "tools"], outside: true },
   { folder: "bench", mayImport: [...published, "tools"], outside: true },

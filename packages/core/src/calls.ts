@@ -8,10 +8,16 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Transport, type UnaryResponse } from "@connectrpc/connect";
-import { type SendMessageRequest, SendMessageRequestSchema, type SendMessageResponse } from "@im-gateway/proto";
+import {
+  ClientFrameSchema,
+  type SendMessageRequest,
+  SendMessageRequestSchema,
+  type SendMessageResponse,
+} from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { toConnectError } from "./error-json.ts";
 import { codeName, failure } from "./errors.ts";
+import { checkFrameCalls } from "./frame/frame-call.ts";
 import { bearerToken, type Identity, type VerifyToken } from "./identity/token.ts";
 import { namedFields } from "./json/names.ts";
 import { readMessage } from "./json/read.ts";
@@ -64,6 +70,7 @@ const worthALine: ReadonlySet<Code> = new Set([Code.Internal, Code.Unknown, Code
 export function createCalls(options: CallsOptions): Calls {
   const { services, publish, verifyToken, log } = options;
   const methods = createMethods(services, "clients");
+  checkFrameCalls(ClientFrameSchema, methods);
   const logic = observed(options.transport, options.observer);
   const transport = targetTransport(logic, publish, (desc) => methodOf(methodName(desc)).target);
 

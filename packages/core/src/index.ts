@@ -1,4 +1,5 @@
 export type * from "./adapters.ts";
+export { type Contract, checkContract } from "./contract.ts";
 export type { Counters, TopicRole } from "./counters.ts";
 export type { Documents } from "./documents.ts";
 export * from "./errors.ts";

@@ -6,6 +6,8 @@ import {
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import type { Plugin } from "@bufbuild/protoplugin";
+import { ConnectError } from "@connectrpc/connect";
+import { checkContract } from "@im-gateway/core";
 import { documentFiles } from "./document-files.ts";
 import { referencePages } from "./reference/reference-pages.ts";
 import { sdkFiles } from "./sdk/sdk-files.ts";
@@ -28,10 +30,31 @@ export const plugin: Plugin = {
     if (target === undefined) {
       throw new Error(`one option is needed: target=${Object.keys(targets).join("|")}`);
     }
-    const files = target(createFileRegistry(create(FileDescriptorSetSchema, { file: protoFile })));
+    const contract = createFileRegistry(create(FileDescriptorSetSchema, { file: protoFile }));
+    requireServable(contract);
+    const files = target(contract);
     return create(CodeGeneratorResponseSchema, {
       supportedFeatures: BigInt(CodeGeneratorResponse_Feature.PROTO3_OPTIONAL),
       file: [...files].map(([name, content]) => ({ name, content })),
     });
   },
 };
+
+/** What no gateway would start with is not generated from. */
+function requireServable(contract: FileRegistry): void {
+  const clientFrame = contract.getMessage("im.gateway.v1.ClientFrame");
+  if (clientFrame === undefined) {
+    throw new Error("the contract has no im.gateway.v1.ClientFrame");
+  }
+  const services = [...contract].filter((type) => type.kind === "service");
+  const own = (type: (typeof services)[number]): boolean => type.file.proto.package === "im.gateway.v1";
+  try {
+    checkContract({
+      clients: services.filter((service) => !own(service)),
+      backEnds: services.filter(own),
+      clientFrame,
+    });
+  } catch (error) {
+    throw error instanceof ConnectError ? new Error(error.rawMessage) : error;
+  }
+}
