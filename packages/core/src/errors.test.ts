@@ -2,7 +2,18 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@im-gateway/proto";
 import { expect, test } from "vitest";
-import { CloseCode, codeName, failure, httpStatus, invalidFields, reasonOf } from "./errors.ts";
+import {
+  CloseCode,
+  codeName,
+  codeOfHttpStatus,
+  failure,
+  httpFailure,
+  httpStatus,
+  invalidFields,
+  reasonOf,
+  retryAfterHeader,
+  retryAfterMsOf,
+} from "./errors.ts";
 
 const table: readonly (readonly [Code, string, number])[] = [
   [Code.Canceled, "canceled", 499],
@@ -25,6 +36,57 @@ const table: readonly (readonly [Code, string, number])[] = [
 
 test.each(table)("code %s is %s, HTTP %s", (code, name, status) => {
   expect([codeName(code), httpStatus[code]]).toEqual([name, status]);
+});
+
+test.each([
+  [200, "unknown"],
+  [302, "unknown"],
+  [400, "internal"],
+  [401, "unauthenticated"],
+  [403, "permission_denied"],
+  [404, "unimplemented"],
+  [418, "unknown"],
+  [429, "unavailable"],
+  [500, "unknown"],
+  [502, "unavailable"],
+  [503, "unavailable"],
+  [504, "unavailable"],
+])("a foreign HTTP %s is %s", (status, name) => {
+  expect(codeName(codeOfHttpStatus(status))).toBe(name);
+});
+
+test("whoever is told to try again by a status of ours, or a foreign one that is the same, tries again", () => {
+  const worthARetry = [Code.Unavailable, Code.ResourceExhausted];
+  for (const code of worthARetry) {
+    expect(codeOfHttpStatus(httpStatus[code])).toBe(Code.Unavailable);
+  }
+});
+
+test.each([
+  ["0", 0],
+  ["120", 120_000],
+  ["99999999999", 86_400_000],
+  ["Thu, 01 Jan 1970 00:01:40 GMT", 90_000],
+  ["Thu, 01 Jan 1970 00:00:01 GMT", 0],
+  ["-1", undefined],
+  ["soon", undefined],
+  ["1970", 1_970_000],
+  ["Thu, 99 Jan 1970 00:00:01 GMT", undefined],
+  ["", undefined],
+  [null, undefined],
+])("Retry-After: %s is a wait of %s ms", (header, waitMs) => {
+  const error = httpFailure(503, header, 10_000);
+  expect([retryAfterMsOf(error), reasonOf(error)]).toEqual([waitMs, "HTTP_STATUS"]);
+});
+
+test.each([
+  [0, "0"],
+  [1, "1"],
+  [1000, "1"],
+  [1001, "2"],
+])("a wait of %s ms is Retry-After: %s", (retryAfterMs, header) => {
+  expect(retryAfterHeader(failure(Code.Unavailable, "BUSY", "later", { retryAfterMs }))).toBe(header);
+  expect(retryAfterHeader(failure(Code.Unavailable, "DOWN", "down"))).toBeUndefined();
 });
 
 test("the tables have every code of Connect", () => {

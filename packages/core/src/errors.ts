@@ -116,6 +116,54 @@ export const httpStatus: Readonly<Record<Code, number>> = {
   [Code.Unauthenticated]: 401,
 };
 
+/**
+ * The way back, for an answer that is not of this contract, such as a proxy's: there a 404 says that nobody knows the method. What is one of ours has
+ * its code in the body. Source: doc/http-grpc-status-mapping.md of gRPC.
+ */
+const codeByHttpStatus: ReadonlyMap<number, Code> = new Map([
+  [400, Code.Internal],
+  [401, Code.Unauthenticated],
+  [403, Code.PermissionDenied],
+  [404, Code.Unimplemented],
+  [429, Code.Unavailable],
+  [502, Code.Unavailable],
+  [503, Code.Unavailable],
+  [504, Code.Unavailable],
+]);
+
+/** The code that a foreign HTTP status means; `unknown` for all that say nothing. */
+export function codeOfHttpStatus(status: number): Code {
+  return codeByHttpStatus.get(status) ?? Code.Unknown;
+}
+
+/** `Retry-After` (RFC 9110 §10.2.3) of an error with RetryInfo: whole seconds, rounded up. */
+export function retryAfterHeader(error: ConnectError): string | undefined {
+  const waitMs = retryAfterMsOf(error);
+  return waitMs === undefined ? undefined : String(Math.ceil(waitMs / 1000));
+}
+
+/**
+ * A foreign HTTP answer as an error: the code by its status, RetryInfo by its `Retry-After`, nothing of its text.
+ * @param retryAfter seconds or an HTTP date; what is neither counts as absent
+ * @param nowMs Unix milliseconds
+ */
+export function httpFailure(status: number, retryAfter: string | null, nowMs: number): ConnectError {
+  const retryAfterMs = retryAfter === null ? undefined : waitOfHeader(retryAfter.trim(), nowMs);
+  return failure(codeOfHttpStatus(status), "HTTP_STATUS", `answered with HTTP status ${status}`, {
+    metadata: { status: String(status) },
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+function waitOfHeader(value: string, nowMs: number): number | undefined {
+  const atMs = Date.parse(value);
+  const waitMs = /^\d+$/.test(value) ? Number(value) * 1000 : HTTP_DATE.test(value) ? atMs - nowMs : Number.NaN;
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), maxRetryAfterMs);
+}
+
+/** IMF-fixdate, the only form that is still written (RFC 9110 §5.6.7). */
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
 /** WebSocket close codes (RFC 6455 §7.4.1 and ours). After 4500 and above a client does not reconnect, nor after 1000, 1003, 1007, 1009. */
 export const CloseCode = {
   UNSUPPORTED_DATA: 1003,

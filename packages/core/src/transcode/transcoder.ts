@@ -2,7 +2,7 @@
 import type { DescMethodUnary, DescService, Message, Registry } from "@bufbuild/protobuf";
 import { Code, type ConnectError, type Transport } from "@connectrpc/connect";
 import { errorBody, toConnectError } from "../error-json.ts";
-import { failure, httpStatus, reasonOf, retryAfterMsOf } from "../errors.ts";
+import { failure, httpStatus, reasonOf, retryAfterHeader } from "../errors.ts";
 import { inClientSpelling } from "../json/spelling.ts";
 import { type Trace, traceOf } from "../trace.ts";
 import { type BoundRequest, bindRequest, bodyFields } from "./bind.ts";
@@ -194,12 +194,12 @@ export function methodLabel(method: string): string {
 
 /** The answer of CONTRACT §3 to a failed request. */
 export function errorResponse(error: ConnectError, traceId: string, headers: Record<string, string> = {}): Response {
-  const retryAfterMs = retryAfterMsOf(error);
+  const retryAfter = retryAfterHeader(error);
   return Response.json(errorBody(error, traceId), {
     status: statusOf(error),
     headers: {
       ...headers,
-      ...(retryAfterMs === undefined ? {} : { "retry-after": String(Math.ceil(retryAfterMs / 1000)) }),
+      ...(retryAfter === undefined ? {} : { "retry-after": retryAfter }),
       ...(error.code === Code.Unauthenticated ? { "www-authenticate": "Bearer" } : {}),
     },
   });
