@@ -94,7 +94,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     if (await ready) {
       log("info", "listening", { http_addr: formatAddress(listening), metrics_addr: formatAddress(scraped) });
       if (accounts !== undefined) {
-        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));
+        const base = `http://localhost:${listening.port}`;
+        process.stderr.write(tryNext(base, accounts, server.wsPath, config.dataDir, pages !== undefined));
       }
       await aborted(stop);
     }
