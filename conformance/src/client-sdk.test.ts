@@ -336,6 +336,15 @@ test("what im-logic refuses after the ack comes as an error event", async () => 
   expect(await told).toMatchObject({ code: "not_found", client_msg_id: ack.client_msg_id });
 });
 
+test("silence alone loses no connection", async () => {
+  const im = await connected(alice);
+  const states: ConnectionState[] = [];
+  im.on("state", (state) => states.push(state));
+  await next(im, "pong");
+  await next(im, "pong");
+  expect(states).toEqual([]);
+});
+
 test("connect can be given up", async () => {
   const im = createClient({ url: `http://${await freeAddress()}`, getToken: () => alice.token });
   clients.push(im);
@@ -350,6 +359,18 @@ test("connect can be given up", async () => {
 });
 
 describe("a gateway in trouble", () => {
+  test("an answer that comes too late is no news", async () => {
+    const im = await connected(alice);
+    const told: ImError[] = [];
+    im.on("error", (error) => told.push(error));
+    gateway.freeze();
+    const late = await failure(im.sendMessage({ conversation_id: "", content: "x" }, { timeout_ms: 50 }));
+    gateway.thaw();
+    expect(late.code).toBe("deadline_exceeded");
+    await im.user.getMe({}, { via: "socket" });
+    expect(told).toEqual([]);
+  });
+
   test("one that answers nothing: timeout, abort, pending, and a new connection when it is back", async () => {
     const im = await connected(alice);
     gateway.freeze();

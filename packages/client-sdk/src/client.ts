@@ -137,7 +137,7 @@ export function createClient(options: ClientOptions): Client {
       return http.call(route, request, callOptions);
     }
     const { timeout_ms } = callOptions;
-    const frame = { method, request, ...(timeout_ms === undefined ? {} : { timeout_ms }) };
+    const frame = { method, request, ...(timeout_ms ? { timeout_ms } : {}) };
     return (await connection.link.request("call", frame, callOptions)).response;
   };
 

@@ -57,6 +57,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     try {
       const token = await freshToken(refresh);
       if (phase === dialing) {
+        refresh = false;
         dialing.link = open(token, dialing);
       }
     } catch (thrown) {
@@ -69,8 +70,8 @@ export function createConnection(options: ConnectionOptions): Connection {
           ? thrown
           : new ImError("internal", "NO_WEBSOCKET", "the socket can not be opened", { cause: thrown });
       if (error.retryable) {
-        onError(error);
         wait();
+        onError(error);
       } else {
         end(error);
       }
@@ -91,7 +92,6 @@ export function createConnection(options: ConnectionOptions): Connection {
       ...options,
       token,
       onOnline(connected) {
-        refresh = false;
         mine = { t: "online", link, connected, sinceMs: Date.now() };
         enter(mine);
         for (const { resolve } of waiters.splice(0)) {
@@ -132,9 +132,10 @@ export function createConnection(options: ConnectionOptions): Connection {
         link.push("auth", { token });
       }
     } catch (error) {
-      if (error instanceof ImError) {
-        onError(error);
+      if (!(error instanceof ImError)) {
+        throw error;
       }
+      onError(error);
     }
   };
 
@@ -153,7 +154,7 @@ export function createConnection(options: ConnectionOptions): Connection {
       phase.link?.close();
     }
     attempt = 0;
-    refresh = false;
+    window = undefined;
     enter({ t: "closed" });
     for (const { reject } of waiters.splice(0)) {
       reject(error);

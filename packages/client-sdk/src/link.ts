@@ -125,8 +125,9 @@ export function openLink(options: LinkOptions): Link {
     }
     const asked = waiting.get(String(frame.message_id));
     const error = frame.type === "error" ? readError(data) : undefined;
-    if (asked !== undefined && error !== undefined) {
-      asked.reject(error);
+    if (error !== undefined && frame.message_id !== "") {
+      // Of what nobody waits for any longer it is no news.
+      asked?.reject(error);
       return;
     }
     asked?.resolve(data);

@@ -111,7 +111,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
         internal_addr: formatAddress(internal),
       });
       if (accounts !== undefined) {
-        process.stderr.write(tryNext(`http://localhost:${listening.port}`, accounts, server.wsPath, config.dataDir));
+        const base = `http://localhost:${listening.port}`;
+        process.stderr.write(tryNext(base, accounts, server.wsPath, config.dataDir, pages !== undefined));
       }
       await aborted(stop);
     }

@@ -1,12 +1,16 @@
 // What a newcomer can do with the embedded default, ready to be copied.
 import { existsSync } from "node:fs";
 
-/** @param base the gateway's URL, without a slash at its end */
+/**
+ * @param base the gateway's URL, without a slash at its end
+ * @param hasPage whether the chat page is served
+ */
 export function tryNext(
   base: string,
   accounts: readonly { readonly username: string; readonly password: string }[],
   wsPath: string,
   dataDir: string | undefined,
+  hasPage: boolean,
 ): string {
   const [first] = accounts;
   const credentials = JSON.stringify({ username: first?.username, password: first?.password });
@@ -18,6 +22,7 @@ export function tryNext(
     "",
     `im-gateway is ready on ${base}: everything in one process, ${dataDir === undefined ? "nothing is kept after it ends" : `its data in ${dataDir}`}.`,
     "",
+    ...(hasPage ? [`  chat       ${base}/`] : []),
     `  accounts   ${accounts.map(({ username, password }) => `${username} / ${password}`).join("   ")}`,
     `  health     ${base}/health   ${base}/ready`,
     "",
