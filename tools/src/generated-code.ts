@@ -10,13 +10,15 @@ import { delimiter, join, relative } from "node:path";
  */
 export function staleGeneratedFiles(root: string): string[] {
   const template = join(root, "proto/buf.gen.yaml");
+  const repository = join(import.meta.dirname, "../..");
   const fresh = mkdtempSync(join(tmpdir(), "im-gateway-generated-"));
   try {
-    execFileSync("buf", ["generate", "proto", "--template", template, "--output", fresh], {
-      cwd: root,
+    execFileSync("buf", ["generate", join(root, "proto"), "--template", template, "--output", fresh], {
+      // Where the template finds our own generator.
+      cwd: repository,
       env: {
         ...process.env,
-        PATH: `${join(import.meta.dirname, "../../node_modules/.bin")}${delimiter}${process.env.PATH}`,
+        PATH: `${join(repository, "node_modules/.bin")}${delimiter}${process.env.PATH}`,
       },
       stdio: ["ignore", "inherit", "inherit"],
     });

@@ -1,8 +1,8 @@
 // The operations of an OpenAPI document, each a section.
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { codeBlock, escapeHtml, inline, jsonHtml, paragraphs, table } from "./html.ts";
-import { object, objects, referenceName, resolved, text } from "./json.ts";
-import { fieldRow, fieldTable, schemaId } from "./schema.ts";
+import { object, objects, resolved, text } from "./json.ts";
+import { fieldRow, fieldTable, linkedSchemas, schemaId } from "./schema.ts";
 import type { Chapter, Section } from "./sections.ts";
 
 export function restChapters(document: JsonObject): readonly Chapter[] {
@@ -121,27 +121,14 @@ function curl(path: string, verb: string, operation: JsonObject, body: JsonValue
   ].join(" \\\n  ");
 }
 
-/** Those that a table links to. */
 function schemaSections(document: JsonObject): readonly Section[] {
-  const linked = linkedNames("", document);
-  return Object.entries(object(object(document.components).schemas))
-    .filter(([name]) => linked.has(name))
-    .map(([name, schema]) => ({
-      id: schemaId(name),
-      title: name,
-      badge: "",
-      subtitle: "",
-      words: text(object(schema).description),
-      prose: `${paragraphs(text(object(schema).description))}${fieldTable(document, object(schema), object(schema).additionalProperties === false) || "<p>No fields.</p>"}`,
-      code: "",
-    }));
-}
-
-/** A body's own schema is shown where it is used, and not linked to. */
-function linkedNames(key: string, value: JsonValue): ReadonlySet<string> {
-  if (typeof value !== "object" || value === null) {
-    return new Set();
-  }
-  const own = key !== "schema" && referenceName(value) !== "" ? [referenceName(value)] : [];
-  return new Set([...own, ...Object.entries(value).flatMap(([name, inner]) => [...linkedNames(name, inner)])]);
+  return linkedSchemas(document).map(([name, schema]) => ({
+    id: schemaId(name),
+    title: name,
+    badge: "",
+    subtitle: "",
+    words: text(schema.description),
+    prose: `${paragraphs(text(schema.description))}${fieldTable(document, schema, schema.additionalProperties === false) || "<p>No fields.</p>"}`,
+    code: "",
+  }));
 }

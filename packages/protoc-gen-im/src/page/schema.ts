@@ -1,5 +1,6 @@
 // JSON Schemas for people: a row for each field, with its type and its rules in words.
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { rulesInWords } from "../contract/rules-in-words.ts";
 import { escapeHtml, inline, table } from "./html.ts";
 import { object, objects, referenceName, resolved, text } from "./json.ts";
 
@@ -16,16 +17,30 @@ export function fieldTable(document: JsonObject, schema: JsonObject, showRequire
 export function fieldRow(name: string, schema: JsonObject, required: boolean): readonly string[] {
   const mark = required ? ' <span class="required">required</span>' : "";
   const meaning = text(schema.description);
-  const rules = rulesOf(schema).filter(
-    (rule) => !(/^\d+ to \d+$/.test(rule) && meaning.includes(rule.replace(/^\d+ /, ""))),
-  );
+  const rules = rulesInWords(schema);
   return [
     `<code>${escapeHtml(name)}</code>${mark}`,
     typeHtml(schema),
-    [inline(meaning), ...rules.map((rule) => `<span class="rules">${escapeHtml(sentence(rule))}</span>`)]
+    [inline(meaning), ...rules.map((rule) => `<span class="rules">${escapeHtml(rule)}</span>`)]
       .filter(Boolean)
       .join(" "),
   ];
+}
+
+/** Those that fields refer to, and the Error. A body's own schema is shown where it is used. */
+export function linkedSchemas(document: JsonObject): readonly (readonly [string, JsonObject])[] {
+  const linked = new Set(linkedNames("", document)).add("Error");
+  return Object.entries(object(object(document.components).schemas)).flatMap(([name, schema]) =>
+    linked.has(name) ? [[name, object(schema)] as const] : [],
+  );
+}
+
+function linkedNames(key: string, value: JsonValue): readonly string[] {
+  if (typeof value !== "object" || value === null) {
+    return [];
+  }
+  const own = key === "schema" ? "" : referenceName(value);
+  return [own, ...Object.entries(value).flatMap(([name, inner]) => linkedNames(name, inner))];
 }
 
 export function schemaId(name: string): string {
@@ -46,37 +61,4 @@ function typeHtml(schema: JsonObject): string {
   }
   const choice = objects(schema.anyOf).map((one) => text(one.type));
   return escapeHtml(choice.length > 0 ? choice.join(" or ") : text(schema.type) || "any");
-}
-
-function sentence(rule: string): string {
-  return `${rule.charAt(0).toUpperCase()}${rule.slice(1)}.`;
-}
-
-function rulesOf(schema: JsonObject): readonly string[] {
-  const { minLength, maxLength, minItems, maxItems, pattern, format } = schema;
-  const [least, most] = [schema.minimum, schema.maximum].map((bound) =>
-    typeof bound === "number" && Math.abs(bound) < 2 ** 53 ? bound : undefined,
-  );
-  const allowed = Array.isArray(schema.enum) ? schema.enum.filter((value) => value !== "") : [];
-  return [
-    range(minLength, maxLength, "characters"),
-    range(minItems, maxItems, "items"),
-    range(least, most, ""),
-    allowed.length > 0 ? `one of ${allowed.join(", ")}` : "",
-    pattern === undefined ? "" : `matches ${String(pattern)}`,
-    format === undefined || /^int/.test(String(format)) ? "" : String(format),
-  ].filter(Boolean);
-}
-
-function range(least: unknown, most: unknown, unit: string): string {
-  const words =
-    least === undefined && most === undefined
-      ? []
-      : most === undefined
-        ? [`at least ${String(least)}`]
-        : least === undefined
-          ? [`at most ${String(most)}`]
-          : [`${String(least)} to ${String(most)}`];
-  // "At least one character" is what required says already.
-  return least === 1 && most === undefined && unit !== "" ? "" : words.map((word) => `${word} ${unit}`.trim()).join("");
 }
