@@ -11,7 +11,7 @@ modules := node_modules/.installed
 # Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
-.PHONY: help run test bench bench-transcode build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
+.PHONY: help run test bench bench-transcode build generate contract lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
   check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
@@ -39,7 +39,7 @@ bench-transcode: build ## Measure REST requests on their way to Protobuf against
 build: $(modules) ## Compile what changed
 	@tsc -b
 
-generate: $(modules) ## Generate code from the .proto files, and documents from the configuration's schema
+generate: $(modules) ## Generate code, documents and reference pages from the .proto files, and documents from the configuration's schema
 	@buf generate proto --template proto/buf.gen.yaml
 	@$(config_documents)
 
@@ -48,7 +48,13 @@ config_documents = node --conditions=@im-gateway/source packages/adapters/src/do
 lint: $(modules) ## Check style, contract and import directions
 	@$(lint)
 
-lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf lint proto && node tools/src/check-imports.ts
+lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf lint proto && $(contract_checks) && node tools/src/check-imports.ts
+
+contract_checks = buf breaking proto --against proto/contract.binpb && \
+  node --conditions=@im-gateway/source packages/protoc-gen-im/src/breaking/check-contract.ts
+
+contract: $(modules) ## Take the .proto files as they are for what later changes must not break
+	@buf build proto --exclude-source-info --output proto/contract.binpb
 
 fmt: $(modules) ## Format, and fix what can be fixed
 	@biome check --write .

@@ -97,7 +97,8 @@ export async function answersAsDocumented(
       });
     }
     case "text/event-stream":
-      return expect(text).toMatch(/^data: ?\{/m);
+      expect(text).toMatch(/^data: ?\{.*\n\n(?:.*\n)*event: end\n/m);
+      return;
     default:
       return validates(schema, text);
   }

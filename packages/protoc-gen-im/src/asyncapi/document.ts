@@ -4,6 +4,7 @@ import { commentOf, inWords } from "../contract/comment.ts";
 import { exampleOf } from "../contract/examples.ts";
 import { type Frames, type FrameType, framesOf, type RecordType, recordsOf } from "../contract/frames.ts";
 import { createSchemas, type Schemas } from "../contract/json-schema.ts";
+import { closeCodes } from "./close-codes.ts";
 import { deadLetterMessage } from "./dead-letter.ts";
 
 const description = `Clients speak JSON text frames on the WebSocket, back ends JSON records on Kafka. The REST routes are in \`/openapi.json\`.
@@ -38,6 +39,7 @@ export function asyncapi(contract: FileRegistry): JsonObject {
         bindings: {
           ws: { method: "GET", query: { type: "object", properties: { token: { type: "string" } } } },
         },
+        "x-close-codes": closeCodes.map((row) => ({ ...row })),
       },
       ...Object.fromEntries(records.map((record) => [channelOf(record), recordChannel(record)])),
       "dead-letter": {

@@ -67,12 +67,13 @@ function success(operation: Operation, schemas: Schemas): JsonObject {
   const example =
     responseField === undefined ? exampleOf(method.output, "us") : (exampleValue(responseField, "us") ?? null);
   if (streams) {
+    const event = `data: ${JSON.stringify(example)}`;
     return {
       description:
-        'One message a line, or one an event, by `Accept`. An error after the first byte is the last one, as `{"error": …}`.',
+        'A message a line, or an event each, by `Accept`; the proper end of events is the event `end`. An error after the first one is the last line, `{"error": …}`, or the event `error`.',
       content: {
         "application/x-ndjson": { schema, example },
-        "text/event-stream": { schema: { type: "string" }, example: `data: ${JSON.stringify(example)}\n\n` },
+        "text/event-stream": { schema: { type: "string" }, example: `${event}\n\nevent: end\ndata: {}\n\n` },
       },
     };
   }

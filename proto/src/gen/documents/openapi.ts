@@ -3394,7 +3394,7 @@ export const openapi: JsonObject = {
         ],
         "responses": {
           "200": {
-            "description": "One message a line, or one an event, by `Accept`. An error after the first byte is the last one, as `{\"error\": …}`.",
+            "description": "A message a line, or an event each, by `Accept`; the proper end of events is the event `end`. An error after the first one is the last line, `{\"error\": …}`, or the event `error`.",
             "content": {
               "application/x-ndjson": {
                 "schema": {
@@ -3415,7 +3415,7 @@ export const openapi: JsonObject = {
                 "schema": {
                   "type": "string"
                 },
-                "example": "data: {\"message_id\":\"m_1\",\"conversation_id\":\"c_team\",\"sender_id\":\"u_alice\",\"message_type\":1,\"content\":\"Hello, world!\",\"seq_id\":1,\"timestamp\":1767225600,\"client_msg_id\":\"0198c0de-7a11-7000-8000-000000000001\"}\n\n"
+                "example": "data: {\"message_id\":\"m_1\",\"conversation_id\":\"c_team\",\"sender_id\":\"u_alice\",\"message_type\":1,\"content\":\"Hello, world!\",\"seq_id\":1,\"timestamp\":1767225600,\"client_msg_id\":\"0198c0de-7a11-7000-8000-000000000001\"}\n\nevent: end\ndata: {}\n\n"
               }
             }
           },
