@@ -1,15 +1,17 @@
 // An export on its way from im-logic through a gateway on each runtime: whole, no faster than it is read, and ended when its reader leaves.
 import { randomBytes } from "node:crypto";
 import { type IncomingMessage, request } from "node:http";
+import { createServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { MessageService } from "@im-gateway/proto";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { MessageService } from "@im-gateway/proto";
 import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LogicServer, serveLogic } from "../../packages/adapters/fixtures/logic-server.ts";
 import { inSeconds, jwt } from "./jwt.ts";
 import { changes, scrape } from "./scrape.ts";
 import { gatewayCommands } from "./world.ts";
-import { freeAddress, launch } from "./worlds/program.ts";
+import { freeGateway, launch } from "./worlds/program.ts";
 
 type Export = ServiceImpl<typeof MessageService>["exportMessages"];
 
@@ -18,21 +20,19 @@ const route = "/api/v1/conversations/{conversation_id}/messages:export";
 
 describe.each(gatewayCommands)("%s", (command) => {
   let exportMessages: Export;
-  let logic: LogicServer;
+  let logic: BackEnd;
   let http: string;
   let metrics: string;
   let stop: () => Promise<unknown>;
 
   beforeAll(async () => {
-    logic = await serveLogic({ message: { exportMessages: (call, context) => exportMessages(call, context) } });
-    const [httpAddress, metricsAddress] = [await freeAddress(), await freeAddress()];
+    logic = await serveBackEnd((call, context) => exportMessages(call, context));
+    const { gateway, settings } = await freeGateway();
     const program = launch(`${command} before an export`, command, [
-      `server.http_addr=${httpAddress}`,
-      `metrics.addr=${metricsAddress}`,
+      ...settings,
       `grpc.logic.direct_addr=127.0.0.1:${logic.port}`,
     ]);
-    http = `http://${httpAddress}`;
-    metrics = `http://${metricsAddress}/metrics`;
+    ({ http, metrics } = gateway);
     stop = () => program.stop();
     const isReady = async (): Promise<boolean> => (await fetch(`${http}/ready`)).status === 200;
     await waitFor(isReady, { timeoutMs: 20_000, what: "the gateway to be ready" });
@@ -127,3 +127,31 @@ describe.each(gatewayCommands)("%s", (command) => {
     await waitFor(() => context?.signal.aborted, { timeoutMs: 5_000, what: "the export to end with its reader" });
   });
 });
+
+interface BackEnd {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** An im-logic that can nothing but export, as fast as it is asked to. */
+async function serveBackEnd(exportMessages: Export): Promise<BackEnd> {
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer(
+    connectNodeAdapter({ routes: (router) => router.service(MessageService, { exportMessages }) }),
+  );
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const session of sessions) {
+        session.destroy();
+      }
+      await closed;
+    },
+  };
+}
