@@ -35,8 +35,12 @@ export interface Messages {
   find(conversationId: string, messageId: string): Message | undefined;
   /** It keeps its place, and loses its content for good. */
   recall(conversationId: string, seqId: bigint): void;
-  list(conversationId: string, cursor: MessageCursor, pageSize: number): MessagePage;
+  /** Less than a page where the content would go beyond `maxBytes`, `maxPageBytes` by default; but one, where there is one. */
+  list(conversationId: string, cursor: MessageCursor, pageSize: number, maxBytes?: number): MessagePage;
 }
+
+/** Of content in one answer, which so stays below the 4 MiB that gRPC clients take by default. */
+export const maxPageBytes: number = 3 * 1024 * 1024;
 
 const aDaySeconds = 24n * 60n * 60n;
 
@@ -82,16 +86,18 @@ export function createMessages(store: Store, now: () => number): Messages {
     return row && toMessage(row);
   }
 
-  function list(conversationId: string, cursor: MessageCursor, pageSize: number): MessagePage {
+  function list(conversationId: string, cursor: MessageCursor, pageSize: number, maxBytes = maxPageBytes): MessagePage {
     // One more than asked for tells whether there is more.
     const limit = pageSize + 1;
     if (cursor !== "newest" && "after" in cursor) {
       const rows = above.all(conversationId, cursor.after, limit);
-      return { messages: rows.slice(0, pageSize).map(toMessage), hasMore: rows.length > pageSize };
+      const count = countFitting(rows, pageSize, maxBytes);
+      return { messages: rows.slice(0, count).map(toMessage), hasMore: rows.length > count };
     }
     const rows =
       cursor === "newest" ? newest.all(conversationId, limit) : below.all(conversationId, cursor.before, limit);
-    return { messages: rows.slice(0, pageSize).reverse().map(toMessage), hasMore: rows.length > pageSize };
+    const count = countFitting(rows, pageSize, maxBytes);
+    return { messages: rows.slice(0, count).reverse().map(toMessage), hasMore: rows.length > count };
   }
 
   function append(message: NewMessage): Message {
@@ -131,6 +137,16 @@ export function createMessages(store: Store, now: () => number): Messages {
     },
     list,
   };
+}
+
+/** How many of the rows, of `messageColumns`, go into one page. */
+export function countFitting(rows: readonly Row[], pageSize: number, maxBytes: number): number {
+  let bytes = 0;
+  const end = rows.slice(0, pageSize).findIndex((row, index) => {
+    bytes += Buffer.byteLength(text(row, "message_content"));
+    return bytes > maxBytes && index > 0;
+  });
+  return end === -1 ? Math.min(rows.length, pageSize) : end;
 }
 
 /** No other message is without content. */

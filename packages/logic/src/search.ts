@@ -1,7 +1,7 @@
 // Messages by what they say.
 import { type Message, MessageType } from "@im-gateway/proto";
 import { fold } from "./fold.ts";
-import { messageColumns, toMessage } from "./messages.ts";
+import { countFitting, maxPageBytes, messageColumns, toMessage } from "./messages.ts";
 import { cutPage, readPageToken } from "./page-token.ts";
 import { integer, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
@@ -42,7 +42,7 @@ export function createSearch(store: Store): Search {
       const [timestamp, last, seqId] = readPageToken(pageToken, list, /^(\d{1,15}) (\S+) (\d{1,15})$/) ?? [];
       const before = [Number(timestamp ?? Number.MAX_SAFE_INTEGER), last ?? "", Number(seqId ?? 0)] as const;
       const found = page.all(userId, conversationId, ...before, fold(query), pageSize + 1);
-      const { rows, nextPageToken } = cutPage(found, pageSize, list, keyOf);
+      const { rows, nextPageToken } = cutPage(found, countFitting(found, pageSize, maxPageBytes), list, keyOf);
       return { messages: rows.map(toMessage), nextPageToken };
     },
   };

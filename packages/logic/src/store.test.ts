@@ -39,6 +39,27 @@ it("opens its own file again, durable, and refuses one of a newer version", asyn
   }
 });
 
+it("brings a file of the first version further, and keeps what is in it", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
+  try {
+    const path = join(dataDir, "im-logic.sqlite");
+    openStore(dataDir).close();
+    const old = new DatabaseSync(path);
+    old.exec(`DROP TABLE friends; DROP TABLE friend_requests; DROP TABLE blocks; DROP INDEX messages_by_id;
+      ALTER TABLE users DROP COLUMN last_seen_ms; PRAGMA user_version=1;
+      INSERT INTO users VALUES ('u', 'Ada', 'ada', 'Ada', '', NULL, 1);`);
+    old.close();
+    const store = openStore(dataDir);
+    expect(store.prepare("SELECT nickname, last_seen_ms FROM users").all()).toEqual([
+      { nickname: "Ada", last_seen_ms: 0 },
+    ]);
+    expect(store.prepare("SELECT * FROM friends, friend_requests, blocks").all()).toEqual([]);
+    store.close();
+  } finally {
+    await rm(dataDir, { recursive: true });
+  }
+});
+
 it.each([
   ["below a file", "package.json/data"],
   ["below /proc", "/proc/nowhere/data"],

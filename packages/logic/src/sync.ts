@@ -1,7 +1,7 @@
 // What a client that was away has missed, in all of its conversations.
 import type { Conversation, Message } from "@im-gateway/proto";
 import type { Conversations } from "./conversations.ts";
-import type { Messages } from "./messages.ts";
+import { type Messages, maxPageBytes } from "./messages.ts";
 import { integer, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
@@ -18,7 +18,7 @@ export interface Missed {
 }
 
 export interface Sync {
-  /** The most recently changed conversations first. @param limit messages in all */
+  /** The most recently changed conversations first; less than `limit` messages in all where they are large. */
   missed(userId: string, cursors: Cursors, limit: number): Missed;
 }
 
@@ -36,23 +36,33 @@ export function createSync(store: Store, conversations: Conversations, messages:
           .all(userId)
           .map((row) => ({ conversationId: text(row, "conversation_id"), lastSeq: BigInt(integer(row, "last_seq")) }))
           .filter(({ conversationId, lastSeq }) => lastSeq > (cursors[conversationId] ?? 0n));
-        const missed: Missed = { messages: [], conversations: [], complete: true };
+        const missed: Message[] = [];
+        const changed: Conversation[] = [];
         let complete = true;
+        // For messages, and for the last ones of the conversations.
+        let roomBytes = maxPageBytes;
         for (const { conversationId } of behind) {
-          const room = limit - missed.messages.length;
+          const room = roomBytes > 0 ? limit - missed.length : 0;
           const cursor = cursors[conversationId];
           if (room > 0) {
-            const page = messages.list(conversationId, { after: cursor ?? 0n }, room);
-            missed.messages.push(...page.messages);
+            const page = messages.list(conversationId, { after: cursor ?? 0n }, room, roomBytes);
+            missed.push(...page.messages);
+            roomBytes -= bytesOf(...page.messages);
             complete &&= !page.hasMore;
           } else {
             complete = false;
           }
-          if (room > 0 || cursor !== undefined) {
-            missed.conversations.push(conversations.get(conversationId, userId));
+          if (room > 0 || (cursor !== undefined && roomBytes > 0)) {
+            const conversation = conversations.get(conversationId, userId);
+            changed.push(conversation);
+            roomBytes -= conversation.lastMessage === undefined ? 0 : bytesOf(conversation.lastMessage);
           }
         }
-        return { ...missed, complete };
+        return { messages: missed, conversations: changed, complete };
       }),
   };
+}
+
+function bytesOf(...messages: readonly Message[]): number {
+  return messages.reduce((bytes, { content }) => bytes + Buffer.byteLength(content), 0);
 }

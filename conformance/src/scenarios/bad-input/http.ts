@@ -8,6 +8,7 @@ import type { World } from "../../world.ts";
 import { startBystanders } from "./bystanders.ts";
 import { expectNoInternals, expectRefusal, type Refusal } from "./refusal.ts";
 import { badCalls } from "./routes.ts";
+import { brokenRules } from "./rules.ts";
 
 interface Case extends Refusal {
   readonly request: WireRequest & { readonly anonymous?: boolean };
@@ -206,7 +207,9 @@ export function badHttpScenarios(world: () => World): void {
     };
 
     test.each(Object.entries(cases))("%s", refused);
-    test.each(badCalls())("%s", (name, { field, ...call }) => refused(name, { ...call, ...invalid(field) }));
+    test.each([...badCalls(), ...brokenRules()])("%s", (name, { field, ...call }) =>
+      refused(name, { ...call, ...invalid(field) }),
+    );
 
     test("an identity field that is null has not been sent", async () => {
       const answer = await rest(gateway(), "POST", "/messages", {

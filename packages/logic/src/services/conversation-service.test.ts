@@ -1,5 +1,15 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { ConversationType, type Message, MessageType, Role, type SyncResponse } from "@im-gateway/proto";
+import {
+  ConversationType,
+  ListMessagesResponseSchema,
+  type Message,
+  MessageType,
+  Role,
+  SearchResponseSchema,
+  type SyncResponse,
+  SyncResponseSchema,
+} from "@im-gateway/proto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { failureOf, startLogic, type TestLogic } from "../../test/start-logic.ts";
 
@@ -366,6 +376,29 @@ describe("sync", () => {
     expect(places(answer.messages)).toEqual([[newest, 1]]);
     expect(answer.conversations.map(({ conversationId }) => conversationId)).toEqual([newest, named]);
     expect(answer.complete).toBe(false);
+  });
+
+  it("stays below what gRPC clients take, and so do pages of history and of a search", async () => {
+    const [large, small] = [await direct(ada, bob), await im.groupOf(ada)];
+    const content = "x".repeat(60 * 1024);
+    for (let count = 0; count < 100; count += 1) {
+      const message = { userId: ada, conversationId: large, content, messageType: MessageType.TEXT };
+      await im.sendUpstream({ ...message, clientMsgId: `large ${count}` });
+    }
+    await say(ada, small);
+    await im.settled();
+    const maxBytes = 4 * 1024 * 1024;
+    const first = await im.conversation.sync({ callerId: ada });
+    const [, answers] = await syncAll(ada, {}, 100);
+    const page = await im.message.listMessages({ callerId: ada, conversationId: large, pageSize: 100 });
+    const found = await im.message.search({ callerId: ada, query: "xx", pageSize: 100 });
+    expect(toBinary(SyncResponseSchema, first).length).toBeLessThan(maxBytes);
+    expect(answers).toBeLessThan(10);
+    expect(toBinary(ListMessagesResponseSchema, page).length).toBeLessThan(maxBytes);
+    expect(page.hasMore).toBe(true);
+    expect(page.messages.at(-1)?.seqId).toBe(100n);
+    expect(toBinary(SearchResponseSchema, found).length).toBeLessThan(maxBytes);
+    expect(found.nextPageToken).not.toBe("");
   });
 
   it("has 100 messages in an answer by default", async () => {

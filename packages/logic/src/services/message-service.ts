@@ -45,14 +45,11 @@ export function createMessageService(
     async *exportMessages({ callerId, conversationId, afterSeqId }, { signal }) {
       requireCaller(callerId);
       let after = notNegative("after_seq_id", afterSeqId);
-      for (let more = true; more; ) {
+      for (let more = true; more && !signal.aborted; ) {
         // For each page: who is put out of the conversation meanwhile gets no more of it.
         members.requireRole(conversationId, callerId);
         const page = messages.list(conversationId, { after }, exportPageSize);
         for (const message of page.messages) {
-          if (signal.aborted) {
-            return;
-          }
           yield message;
           after = message.seqId;
         }

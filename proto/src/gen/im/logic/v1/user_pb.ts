@@ -293,7 +293,7 @@ export const UserService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0.
+   * In the order asked for. Of who is neither the caller, nor a friend, nor in a conversation with the caller nothing is told: offline, last seen 0.
    *
    * @generated from rpc im.logic.v1.UserService.ListPresences
    */
