@@ -2,10 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { waitFor } from "@im-gateway/tools/process";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startBrowser } from "./browser.ts";
-import { createProgram, freeAddress, type Program } from "./worlds/program.ts";
+import { gatewayCommands } from "./world.ts";
+import { createProgram, freeAddress, launch, type Program } from "./worlds/program.ts";
 
 const deadlineMs = 10_000;
 let folder: string;
@@ -95,10 +97,10 @@ test("alice and bob chat", async () => {
   expect(await bob.locator("#messages li").count()).toBe(5);
   await expect.poll(() => bob.locator("#messages .about", { hasText: "sending" }).count()).toBe(0);
 
+  // How docs/pictures/web-chat.png is made anew.
   const picture = process.env.WEB_CHAT_PICTURE;
   if (picture !== undefined) {
     await alice.screenshot({ path: picture });
-    await bob.screenshot({ path: picture.replace(/\.png$/, "-phone.png") });
   }
 
   // A reload keeps the session; logging out ends it.
@@ -125,4 +127,20 @@ test("the page takes nothing from elsewhere and runs nothing inline", async () =
   expect(headers.get("content-security-policy")).toMatch(/^default-src 'none'; script-src 'self'; style-src 'self'/);
   expect(headers.get("content-security-policy")).not.toMatch(/unsafe|https?:/);
   expect(headers.get("x-content-type-options")).toBe("nosniff");
+});
+
+test.each(
+  gatewayCommands.flatMap((command) => [
+    { command, logic: "embedded", set: [], status: 200 },
+    { command, logic: "real", set: ["grpc.logic.direct_addr=127.0.0.1:1"], status: 404 },
+  ]),
+)("$command with the $logic im-logic answers / with $status", async ({ command, set, status }) => {
+  const address = await freeAddress();
+  const part = launch("gateway", command, [`server.http_addr=${address}`, ...set]);
+  try {
+    const answer = await waitFor(() => fetch(`http://${address}/`), { timeoutMs: deadlineMs, what: "an open port" });
+    expect(answer.status).toBe(status);
+  } finally {
+    await part.stop();
+  }
 });

@@ -1,6 +1,6 @@
 // The page: log in, the list of conversations, one of them open.
 import { createConversation } from "./conversation.js";
-import { byId, element, showAvatar, timeOf } from "./elements.js";
+import { byId, createList, element, showAvatar, timeOf } from "./elements.js";
 import { ImError } from "./sdk/index.js";
 import { newSession, savedSession } from "./session.js";
 
@@ -128,16 +128,21 @@ function chat(session) {
 
   const showConversations = () => {
     byId("no-conversations").hidden = conversations.size > 0;
-    byId("conversations").replaceChildren(...[...conversations.values()].map(conversationItem));
+    listedConversations(
+      [...conversations.values()].map((one) => [
+        one.conversation_id,
+        { ...one, isOpen: one.conversation_id === openId },
+      ]),
+    );
   };
 
-  const conversationItem = ({ conversation_id, name, last_message, unread_count, updated_at }) =>
+  const conversationItem = ({ conversation_id, name, last_message, unread_count, updated_at, isOpen }) =>
     element(
       "li",
       {},
       element(
         "button",
-        { "aria-current": String(conversation_id === openId), onclick: () => void open(conversation_id) },
+        { type: "button", "aria-current": String(isOpen), onclick: () => void open(conversation_id) },
         showAvatar(element("span", { "aria-hidden": "true" }), conversation_id, name),
         element(
           "span",
@@ -147,7 +152,7 @@ function chat(session) {
             "span",
             { class: "line" },
             element("span", { class: "last" }, last_message?.content ?? "no messages yet"),
-            unread_count > 0 && conversation_id !== openId
+            unread_count > 0 && !isOpen
               ? element("span", { class: "unread", "aria-label": `${unread_count} unread` }, String(unread_count))
               : undefined,
           ),
@@ -235,19 +240,22 @@ function chat(session) {
     const atBottom = fromBottom < scroll.clientHeight + 80;
     byId("earlier").hidden = !conversation.hasEarlier;
     const isGroup = conversations.get(openId)?.type === 2;
-    byId("messages").replaceChildren(...conversation.messages().map((message) => messageItem(message, isGroup)));
+    listedMessages(
+      conversation.messages().map((message) => {
+        const mine = message.sender_id === user.user_id;
+        const sender = isGroup && !mine ? (names.get(message.sender_id) ?? message.sender_id) : undefined;
+        return [message.client_msg_id || message.message_id, { ...message, mine, sender }];
+      }),
+    );
     scroll.scrollTop = atBottom ? scroll.scrollHeight : scroll.scrollHeight - fromBottom;
     void markRead(conversation);
   };
 
-  const messageItem = (message, isGroup) => {
-    const mine = message.sender_id === user.user_id;
-    return element(
+  const messageItem = (message) =>
+    element(
       "li",
-      { class: mine && "mine" },
-      isGroup && !mine
-        ? element("div", { class: "sender" }, names.get(message.sender_id) ?? message.sender_id)
-        : undefined,
+      { class: message.mine && "mine" },
+      message.sender === undefined ? undefined : element("div", { class: "sender" }, message.sender),
       message.recalled
         ? element("div", { class: "recalled" }, "recalled")
         : element("div", { class: "content" }, message.content),
@@ -258,9 +266,13 @@ function chat(session) {
             { class: "about" },
             message.status === "sending" ? "sending …" : `not sent: ${message.problem}`,
           ),
-      message.status === "failed" ? element("button", { onclick: () => send(message) }, "Send again") : undefined,
+      message.status === "failed"
+        ? element("button", { type: "button", onclick: () => send(message) }, "Send again")
+        : undefined,
     );
-  };
+
+  const listedConversations = createList(byId("conversations"), conversationItem);
+  const listedMessages = createList(byId("messages"), messageItem);
 
   const markRead = async (conversation) => {
     const { read_seq_id = 0 } = conversations.get(openId) ?? {};

@@ -16,6 +16,33 @@ export function element(name, attributes, ...children) {
   return made;
 }
 
+/**
+ * A list that makes anew only the items whose value has changed: the focus stays where it is, and a screen reader hears what is new.
+ * @param make an element of a value
+ */
+export function createList(parent, make) {
+  let shown = new Map();
+  /** @param items pairs of a key and a value, in their order */
+  return (items) => {
+    const next = new Map();
+    for (const [key, value] of items) {
+      const look = JSON.stringify(value);
+      const before = shown.get(key);
+      next.set(key, before?.look === look ? before : { look, made: make(value) });
+    }
+    shown = next;
+    const elements = [...next.values()].map(({ made }) => made);
+    for (const child of [...parent.children].filter((one) => !elements.includes(one))) {
+      child.remove();
+    }
+    elements.forEach((made, index) => {
+      if (parent.children[index] !== made) {
+        parent.insertBefore(made, parent.children[index] ?? null);
+      }
+    });
+  };
+}
+
 export function showAvatar(avatar, id, name) {
   const hue = [...id].reduce((sum, letter) => (sum + letter.charCodeAt(0)) % 6, 0);
   avatar.className = `avatar hue-${hue}`;

@@ -15,6 +15,7 @@ import type {
   ServerFrames,
 } from "./gen/types.ts";
 import { createHttp } from "./http.ts";
+import { createTokenSource, type GetToken } from "./token.ts";
 
 export interface ClientOptions {
   /** The base URL (`https://host`), or a WebSocket URL (`wss://host/ws`). */
@@ -24,7 +25,7 @@ export interface ClientOptions {
    * `refresh`: the last one has expired or is about to. It is not called again before it has answered.
    * A throw is tried again later; an ImError that is no use to retry (a refresh token that was refused) closes the connection.
    */
-  readonly getToken: (why: { readonly refresh: boolean }) => string | Promise<string>;
+  readonly getToken: GetToken;
   /** Of every call and of every frame that is answered. Default: 10 s. */
   readonly timeout_ms?: number;
   /** Default: the global one. */
@@ -91,20 +92,7 @@ export function createClient(options: ClientOptions): Client {
   const { on, off, emit } = createEmitter<ClientEvents>();
   const sending = new Map<string, PendingMessage>();
 
-  let refreshing: Promise<string> | undefined;
-  const getToken = async (refresh: boolean): Promise<string> => {
-    // A refresh token works once: two at a time would end the session.
-    const pending = refreshing ?? (async () => options.getToken({ refresh }))();
-    if (!refresh || refreshing !== undefined) {
-      return pending;
-    }
-    refreshing = pending;
-    try {
-      return await pending;
-    } finally {
-      refreshing = undefined;
-    }
-  };
+  const getToken = createTokenSource(options.getToken);
 
   const http = createHttp({
     url: url.http,

@@ -4,12 +4,12 @@ import { closeError, reconnects, tokenExpired } from "./close-codes.ts";
 import { abortError, ImError } from "./errors.ts";
 import type { ConnectedData, JsonObject } from "./gen/types.ts";
 import { type Link, type LinkOptions, openLink } from "./link.ts";
+import type { TokenSource } from "./token.ts";
 
 export type ConnectionState = "idle" | "connecting" | "online" | "waiting" | "closed";
 
 export interface ConnectionOptions extends Pick<LinkOptions, "url" | "WebSocket" | "timeoutMs" | "onFrame"> {
-  /** @param refresh the last one is no longer good */
-  readonly getToken: (refresh: boolean) => Promise<string>;
+  readonly getToken: TokenSource;
   readonly onState: (state: ConnectionState) => void;
   /** Why it was closed, or why a token could not be had. */
   readonly onError: (error: ImError) => void;
@@ -55,7 +55,7 @@ export function createConnection(options: ConnectionOptions): Connection {
     const dialing: Phase & { t: "connecting" } = { t: "connecting" };
     enter(dialing);
     try {
-      const token = await freshToken(refresh);
+      const token = await getToken(refresh);
       if (phase === dialing) {
         refresh = false;
         dialing.link = open(token, dialing);
@@ -75,14 +75,6 @@ export function createConnection(options: ConnectionOptions): Connection {
       } else {
         end(error);
       }
-    }
-  };
-
-  const freshToken = async (renew: boolean): Promise<string> => {
-    try {
-      return await getToken(renew);
-    } catch (cause) {
-      throw cause instanceof ImError ? cause : new ImError("unavailable", "NO_TOKEN", "getToken has failed", { cause });
     }
   };
 
@@ -127,7 +119,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   /** A fresh token in band; without one the gateway closes 4003 in its time. */
   const renew = async (link: Link): Promise<void> => {
     try {
-      const token = await freshToken(true);
+      const token = await getToken(true);
       if (phase.t === "online" && phase.link === link) {
         link.push("auth", { token });
       }

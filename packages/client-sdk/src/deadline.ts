@@ -7,3 +7,15 @@ export function deadline({ signal, timeout_ms }: CallOptions, defaultMs: number)
   const signals = signal === undefined ? [] : [signal];
   return AbortSignal.any(limitMs === 0 ? signals : [...signals, AbortSignal.timeout(limitMs)]);
 }
+
+/** What the promise settles with, or the signal's reason as soon as it aborts. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) {
+      abort();
+    }
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

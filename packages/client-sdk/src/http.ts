@@ -1,15 +1,16 @@
 // The HTTP door: one request a call, and streams as NDJSON.
 import type { CallOptions } from "./call-options.ts";
-import { deadline } from "./deadline.ts";
+import { deadline, untilAborted } from "./deadline.ts";
 import { abortError, ImError, isObject, readError } from "./errors.ts";
 import type { JsonObject } from "./gen/types.ts";
 import { toHttpRequest } from "./route.ts";
+import type { TokenSource } from "./token.ts";
 
 export interface HttpOptions {
   /** Without a slash at its end. */
   readonly url: string;
   readonly fetch: typeof fetch;
-  readonly getToken: (refresh: boolean) => Promise<string>;
+  readonly getToken: TokenSource;
   readonly timeoutMs: number;
 }
 
@@ -38,8 +39,7 @@ export function createHttp({ url, fetch, getToken, timeoutMs }: HttpOptions): Ht
   const send = async (route: string, request: JsonObject, signal: AbortSignal, accept: string): Promise<Response> => {
     const { method, path, body } = toHttpRequest(route, request);
     const attempt = async (refresh: boolean): Promise<Response> => {
-      const token = route.endsWith(" public") ? "" : await getToken(refresh);
-      signal.throwIfAborted();
+      const token = route.endsWith(" public") ? "" : await untilAborted(getToken(refresh), signal);
       const answer = await fetch(url + path, {
         method,
         signal,

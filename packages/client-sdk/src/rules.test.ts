@@ -197,6 +197,15 @@ test("a fresh token is asked for once at a time: a refresh token works once", as
   expect(asked.filter((refresh) => refresh)).toHaveLength(1);
 });
 
+test.each([
+  ["hangs", () => new Promise<string>(() => {}), { code: "deadline_exceeded" }],
+  ["fails", () => Promise.reject(new Error("offline")), { code: "unavailable", reason: "NO_TOKEN" }],
+  ["is refused", () => Promise.reject(new ImError("unauthenticated", "X", "")), { code: "unauthenticated" }],
+])("a getToken that %s ends the call", async (_name, getToken, expected) => {
+  const im = createClient({ url: "http://h", getToken, fetch: async () => Response.json({}) });
+  await expect(im.user.getMe({}, { timeout_ms: 20 })).rejects.toMatchObject(expected);
+});
+
 test("a listener that throws stops no other, and is reported", async () => {
   const reported = new Promise((resolve) => process.once("uncaughtException", resolve));
   const { on, emit } = createEmitter<{ tick: number }>();
