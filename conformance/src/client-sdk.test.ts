@@ -249,6 +249,24 @@ describe("both doors", () => {
   });
 });
 
+test("an export is read as it comes, and says what is wrong", async () => {
+  const im = await connected(alice);
+  for (let line = 0; line < 30; line += 1) {
+    await im.sendMessage({ conversation_id, content: `line ${line}\n\u00e9` });
+  }
+  const read = async (conversation: string): Promise<readonly number[]> => {
+    const seqs: number[] = [];
+    for await (const { seq_id } of im.message.exportMessages({ conversation_id: conversation, after_seq_id: 1 })) {
+      seqs.push(seq_id);
+    }
+    return seqs;
+  };
+  const seqs = await read(conversation_id);
+  expect(seqs.length).toBeGreaterThan(25);
+  expect(seqs).toEqual(seqs.map((_, index) => index + 2));
+  expect(await failure(read("nowhere"))).toMatchObject({ code: "not_found" });
+});
+
 describe("tokens", () => {
   const token = ({ user_id, device_id }: Person, seconds: number): string =>
     jwt({ claims: { sub: user_id, did: device_id, sid: "s", jti: randomUUID(), exp: inSeconds(seconds) } });
