@@ -28,7 +28,7 @@ export function bindRequest(
   segments: readonly string[],
   query: string,
   body: JsonTree | undefined,
-  allowedQueryKeys: ReadonlySet<string> = new Set(),
+  allowedQueryKeys: ReadonlySet<string>,
 ): BoundRequest {
   const { input } = route.method;
   const json = bodyFields(route, body);
