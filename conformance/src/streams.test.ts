@@ -1,11 +1,12 @@
 // An export on its way from im-logic through a gateway on each runtime: whole, no faster than it is read, and ended when its reader leaves.
 import { randomBytes } from "node:crypto";
 import { type IncomingMessage, request } from "node:http";
+import { createServer } from "node:http2";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { MessageService } from "@im-gateway/proto";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { MessageService } from "@im-gateway/proto";
 import { waitFor } from "@im-gateway/tools/process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type LogicServer, serveLogic } from "../../packages/adapters/fixtures/logic-server.ts";
 import { inSeconds, jwt } from "./jwt.ts";
 import { changes, scrape } from "./scrape.ts";
 import { gatewayCommands } from "./world.ts";
@@ -18,29 +19,34 @@ const route = "/api/v1/conversations/{conversation_id}/messages:export";
 
 describe.each(gatewayCommands)("%s", (command) => {
   let exportMessages: Export;
-  let logic: LogicServer;
   let http: string;
   let metrics: string;
   let stop: () => Promise<unknown>;
 
   beforeAll(async () => {
-    logic = await serveLogic({ message: { exportMessages: (call, context) => exportMessages(call, context) } });
-    const [httpAddress, metricsAddress] = [await freeAddress(), await freeAddress()];
+    const [httpAddress, metricsAddress, logicAddress] = [await freeAddress(), await freeAddress(), await freeAddress()];
+    const logic = createServer(
+      connectNodeAdapter({
+        routes: ({ service }) =>
+          service(MessageService, { exportMessages: (call, context) => exportMessages(call, context) }),
+      }),
+    );
+    await new Promise<void>((resolve) => logic.listen(Number(logicAddress.split(":")[1]), "127.0.0.1", resolve));
     const program = launch(`${command} before an export`, command, [
       `server.http_addr=${httpAddress}`,
       `metrics.addr=${metricsAddress}`,
-      `grpc.logic.direct_addr=127.0.0.1:${logic.port}`,
+      `grpc.logic.direct_addr=${logicAddress}`,
     ]);
     http = `http://${httpAddress}`;
     metrics = `http://${metricsAddress}/metrics`;
-    stop = () => program.stop();
+    stop = async () => {
+      await program.stop();
+      await new Promise((resolve) => logic.close(resolve));
+    };
     const isReady = async (): Promise<boolean> => (await fetch(`${http}/ready`)).status === 200;
     await waitFor(isReady, { timeoutMs: 20_000, what: "the gateway to be ready" });
   });
-  afterAll(async () => {
-    await stop();
-    await logic.close();
-  });
+  afterAll(() => stop());
 
   /** Resolves with the headers; nothing of the body is read. */
   const open = (accept: string): Promise<IncomingMessage> =>
