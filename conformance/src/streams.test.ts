@@ -1,8 +1,7 @@
 // An export on its way from im-logic through a gateway on each runtime: whole, no faster than it is read, and ended when its reader leaves.
 import { randomBytes } from "node:crypto";
 import { type IncomingMessage, request } from "node:http";
-import { createServer, type ServerHttp2Session } from "node:http2";
-import type { AddressInfo } from "node:net";
+import { createServer } from "node:http2";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { MessageService } from "@im-gateway/proto";
@@ -11,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inSeconds, jwt } from "./jwt.ts";
 import { changes, scrape } from "./scrape.ts";
 import { gatewayCommands } from "./world.ts";
-import { freeGateway, launch } from "./worlds/program.ts";
+import { freeAddress, freeGateway, launch } from "./worlds/program.ts";
 
 type Export = ServiceImpl<typeof MessageService>["exportMessages"];
 
@@ -20,27 +19,33 @@ const route = "/api/v1/conversations/{conversation_id}/messages:export";
 
 describe.each(gatewayCommands)("%s", (command) => {
   let exportMessages: Export;
-  let logic: BackEnd;
   let http: string;
   let metrics: string;
   let stop: () => Promise<unknown>;
 
   beforeAll(async () => {
-    logic = await serveBackEnd((call, context) => exportMessages(call, context));
+    const logicAddress = await freeAddress();
     const { gateway, settings } = await freeGateway();
+    const logic = createServer(
+      connectNodeAdapter({
+        routes: ({ service }) =>
+          service(MessageService, { exportMessages: (call, context) => exportMessages(call, context) }),
+      }),
+    );
+    await new Promise<void>((resolve) => logic.listen(Number(logicAddress.split(":")[1]), "127.0.0.1", resolve));
     const program = launch(`${command} before an export`, command, [
       ...settings,
-      `grpc.logic.direct_addr=127.0.0.1:${logic.port}`,
+      `grpc.logic.direct_addr=${logicAddress}`,
     ]);
     ({ http, metrics } = gateway);
-    stop = () => program.stop();
+    stop = async () => {
+      await program.stop();
+      await new Promise((resolve) => logic.close(resolve));
+    };
     const isReady = async (): Promise<boolean> => (await fetch(`${http}/ready`)).status === 200;
     await waitFor(isReady, { timeoutMs: 20_000, what: "the gateway to be ready" });
   });
-  afterAll(async () => {
-    await stop();
-    await logic.close();
-  });
+  afterAll(() => stop());
 
   /** Resolves with the headers; nothing of the body is read. */
   const open = (accept: string): Promise<IncomingMessage> =>
@@ -127,31 +132,3 @@ describe.each(gatewayCommands)("%s", (command) => {
     await waitFor(() => context?.signal.aborted, { timeoutMs: 5_000, what: "the export to end with its reader" });
   });
 });
-
-interface BackEnd {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** An im-logic that can nothing but export, as fast as it is asked to. */
-async function serveBackEnd(exportMessages: Export): Promise<BackEnd> {
-  const sessions = new Set<ServerHttp2Session>();
-  const server = createServer(
-    connectNodeAdapter({ routes: (router) => router.service(MessageService, { exportMessages }) }),
-  );
-  server.on("session", (session) => {
-    sessions.add(session);
-    session.once("close", () => sessions.delete(session));
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as AddressInfo).port,
-    async close() {
-      const closed = new Promise((resolve) => server.close(resolve));
-      for (const session of sessions) {
-        session.destroy();
-      }
-      await closed;
-    },
-  };
-}

@@ -36,6 +36,7 @@ interface Reached {
 function start(options: { readonly publishFails?: ConnectError } = {}) {
   const reached: Reached[] = [];
   const published: { readonly request: SendMessageRequest; readonly traceId: string }[] = [];
+  const called: string[] = [];
   const logged: [LogLevel, Readonly<Record<string, unknown>> | undefined][] = [];
   const keep =
     (method: string, answer: object = {}) =>
@@ -51,7 +52,17 @@ function start(options: { readonly publishFails?: ConnectError } = {}) {
         throw userId === "bug" ? new TypeError("a bug") : failure(Code.NotFound, "USER_NOT_FOUND", "no such user");
       },
     });
-    service(MessageService, { sendMessage: keep("sendMessage") });
+    service(MessageService, {
+      sendMessage: keep("sendMessage"),
+      async *exportMessages({ conversationId, callerId }) {
+        if (conversationId === "secret") {
+          throw failure(Code.PermissionDenied, "NOT_A_MEMBER", "not yours");
+        }
+        for (let seqId = 1n; seqId <= 3n; seqId++) {
+          yield { conversationId, senderId: callerId, seqId };
+        }
+      },
+    });
     service(ConversationService, { getUnread: () => new Promise(() => {}) });
   });
   const calls = createCalls({
@@ -66,6 +77,11 @@ function start(options: { readonly publishFails?: ConnectError } = {}) {
     },
     verifyToken: createTokenVerifier({ secret, now: Date.now }),
     log: (level, _message, fields) => void logged.push([level, fields]),
+    observer: {
+      published() {},
+      answered() {},
+      called: (method, code) => called.push(`${method.split("/")[1]} ${code}`),
+    },
   });
   const rest = async (line: string, authorization?: string, body?: unknown) => {
     const [method = "", path = ""] = line.split(" ");
@@ -81,7 +97,7 @@ function start(options: { readonly publishFails?: ConnectError } = {}) {
   };
   const socket = (name: string, request: JsonTree = {}, signal = never, timeoutMs?: number): Promise<unknown> =>
     calls.call(`im.logic.v1.${name}`, request, alice, trace, signal, timeoutMs);
-  return { reached, published, logged, rest, socket };
+  return { calls, reached, published, called, logged, rest, socket };
 }
 
 async function refusal(call: Promise<unknown>): Promise<[Code, string]> {
@@ -119,6 +135,57 @@ describe("a method for users, over REST", () => {
       expect(answer.headers.get("www-authenticate")).toBe("Bearer");
     }
     expect([reached, published]).toEqual([[], []]);
+  });
+});
+
+describe("a stream", () => {
+  const exported = async ({ calls }: ReturnType<typeof start>, conversation: string): Promise<Response> =>
+    calls.transcoder.handle({
+      method: "GET",
+      path: `/api/v1/conversations/${conversation}/messages:export`,
+      headers: new Headers({ authorization: `Bearer ${await token()}` }),
+      body: null,
+    });
+
+  test("is called for the token's user, and told of at its end", async () => {
+    const started = start();
+    const response = await exported(started, "single:1:2");
+    expect(started.called).toEqual([]);
+    const lines = (await response.text()).trim().split("\n");
+    expect(lines.map((line): unknown => JSON.parse(line))).toMatchObject(
+      [1, 2, 3].map((seq_id) => ({ conversation_id: "single:1:2", sender_id: "alice", seq_id })),
+    );
+    expect(started.called).toEqual(["ExportMessages ok"]);
+  });
+
+  test("that fails at once, or whose reader leaves, is told of as that", async () => {
+    const started = start();
+    expect((await exported(started, "secret")).status).toBe(403);
+    expect(started.called).toEqual(["ExportMessages permission_denied"]);
+    await (await exported(started, "c")).body?.cancel();
+    await expect.poll(() => started.called.at(-1)).toMatch(/^ExportMessages (?:canceled|ok)$/);
+    expect(started.called).toHaveLength(2);
+  });
+
+  test("is not for the socket, and takes no caller", async () => {
+    const { socket, rest } = start();
+    const name = "MessageService/ExportMessages";
+    expect(await refusal(socket(name, { conversation_id: "c" }))).toEqual([Code.Unimplemented, "STREAMING_METHOD"]);
+    const line = "GET conversations/c/messages:export?caller_id=";
+    expect(await rest(line, `Bearer ${await token()}`)).toMatchObject({ status: 400, reason: "INVALID_FIELD" });
+  });
+});
+
+test("fields are named as the client wrote them, through both doors; a caller's own id is refused even when it is empty", async () => {
+  const { rest, socket } = start();
+  const request = { conversationId: "", senderId: "", client_msg_id: "m", messageType: 1 };
+  const named = "senderId: is filled from the token; conversationId: is required; content: is required";
+  const answer = await rest("POST messages", `Bearer ${await token()}`, request);
+  expect(answer).toMatchObject({ status: 400, json: { message: named } });
+  await expect(socket("MessageService/SendMessage", request)).rejects.toMatchObject({ rawMessage: named });
+  expect(await rest("GET users/me?callerId=", `Bearer ${await token()}`)).toMatchObject({
+    status: 400,
+    json: { message: "callerId: is filled from the token" },
   });
 });
 

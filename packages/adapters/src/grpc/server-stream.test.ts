@@ -97,7 +97,7 @@ it("leaves at the server what nobody asks for, however long", async () => {
   const content = randomBytes(12_288).toString("base64");
   const { exported } = await serve(async function* () {
     for (; made < 2_000; made++) yield { seqId: BigInt(made + 1), content };
-  }, 300);
+  }, 1_500);
   const messages = exported()[Symbol.asyncIterator]();
   await messages.next();
   let before = -1;
@@ -111,7 +111,7 @@ it("leaves at the server what nobody asks for, however long", async () => {
   );
   expect(made).toBeLessThan(500);
   // Longer than a message may take.
-  await pause(500);
+  await pause(2_000);
   const seqIds: bigint[] = [];
   for (let next = await messages.next(); !next.done; next = await messages.next()) seqIds.push(next.value.seqId);
   expect([seqIds.length, seqIds.at(-1)]).toEqual([1_999, 2_000n]);
@@ -120,12 +120,12 @@ it("leaves at the server what nobody asks for, however long", async () => {
 describe("the time limit", () => {
   it("is for each message, not for all", async () => {
     const { exported } = await serve(async function* () {
-      for (let seqId = 1n; seqId <= 6n; seqId++) {
+      for (let seqId = 1n; seqId <= 7n; seqId++) {
         yield { seqId };
         await pause(100);
       }
-    }, 400);
-    expect(await read(exported())).toEqual({ seqIds: [1, 2, 3, 4, 5, 6] });
+    }, 550);
+    expect(await read(exported())).toEqual({ seqIds: [1, 2, 3, 4, 5, 6, 7] });
   });
 
   it.each([0, 2])("ends a stream that is silent after %s messages, here and there", async (count) => {

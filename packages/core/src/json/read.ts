@@ -28,8 +28,13 @@ export function readMessage<D extends DescMessage>(
   unknownFields: UnknownFields,
 ): MessageShape<D> {
   const message = create(desc);
-  readInto(reflect(desc, message), json, unknownFields);
+  readInto(reflect(desc, message, false), json, unknownFields);
   return message;
+}
+
+/** An empty message whose setters do not check again what was checked here. */
+export function unchecked(desc: DescMessage): ReflectMessage {
+  return reflect(desc, undefined, false);
 }
 
 /**
@@ -149,7 +154,7 @@ function readNested(desc: DescMessage, json: JsonTree, path: string, reading: Re
       throw new BadValue(desc.name === "Struct" ? "must be an object" : `is not a ${desc.name}`, { cause });
     }
   }
-  const nested = reflect(desc);
+  const nested = unchecked(desc);
   readFields(nested, json, path, reading);
   return nested;
 }

@@ -1,10 +1,12 @@
 // The values of single fields, from JSON and from the text of paths and queries: what the JSON profile takes for a string, a number, an enum.
 import { type DescEnum, type DescField, type DescMessage, fromJson, ScalarType } from "@bufbuild/protobuf";
-import { isFieldError, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import type { JsonTree } from "./text.ts";
 
 const maxInteger = 2n ** 53n;
+/** The largest of 32 bits. */
+const maxFloat = (2 - 2 ** -23) * 2 ** 127;
 const DECIMAL = /^-?(0|[1-9]\d*)$/;
 /** Well-known types that are one text in JSON. */
 const textTypes: ReadonlySet<string> = new Set(
@@ -74,7 +76,7 @@ export type SingleField = { readonly name: string } & (
 
 /**
  * @param knownOnly a number that the enum does not have is bad
- * @throws BadValue, or protobuf-es's FieldError where only the runtime knows
+ * @throws BadValue
  */
 export function singleValue(field: SingleField, json: JsonTree, knownOnly = false): unknown {
   if (field.enum !== undefined) {
@@ -97,8 +99,9 @@ export function singleValue(field: SingleField, json: JsonTree, knownOnly = fals
     case ScalarType.BYTES:
       return bytesValue(json);
     case ScalarType.DOUBLE:
+      return numberValue(json, Number.MAX_VALUE);
     case ScalarType.FLOAT:
-      return numberValue(json);
+      return numberValue(json, maxFloat);
     case ScalarType.INT32:
     case ScalarType.SINT32:
     case ScalarType.SFIXED32:
@@ -133,10 +136,13 @@ export function valueOfText(field: SingleField, text: string): unknown {
   }
 }
 
-function numberValue(json: JsonTree): number {
+function numberValue(json: JsonTree, max: number): number {
   const value = typeof json === "bigint" ? Number(json) : json;
   if (typeof value !== "number" || !Number.isFinite(value)) {
     throw new BadValue("must be a number");
+  }
+  if (Math.abs(value) > max) {
+    throw new BadValue("does not fit the field");
   }
   return value;
 }
@@ -206,10 +212,6 @@ export function mapKey(type: ScalarType, key: string): unknown {
 export function badValueMessage(error: unknown): string {
   if (error instanceof BadValue) {
     return error.message;
-  }
-  // What only the runtime knows: a float beyond 32 bits.
-  if (isFieldError(error)) {
-    return "does not fit the field";
   }
   throw error;
 }

@@ -1,9 +1,9 @@
 // Path, query and body → request message.
 import type { DescField, Message } from "@bufbuild/protobuf";
-import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { namedFields } from "../json/names.ts";
-import { readInto } from "../json/read.ts";
+import { readInto, unchecked } from "../json/read.ts";
 import { readText } from "../json/scalars.ts";
 import { isJsonObject, type JsonTree } from "../json/text.ts";
 import { decodePathSegment, decodePathSegments } from "./percent.ts";
@@ -28,12 +28,12 @@ export function bindRequest(
   segments: readonly string[],
   query: string,
   body: JsonTree | undefined,
-  allowedQueryKeys: ReadonlySet<string> = new Set(),
+  allowedQueryKeys: ReadonlySet<string>,
 ): BoundRequest {
   const { input } = route.method;
   const json = bodyFields(route, body);
   refuseBound(route, json);
-  const target = reflect(input);
+  const target = unchecked(input);
   if (json !== undefined) {
     readInto(target, json, "refuse");
   }

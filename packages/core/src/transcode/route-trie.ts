@@ -78,12 +78,12 @@ export function createRouteTrie<R>(describe: (route: R) => string): RouteTrie<R>
     // With a registered verb the last segment is tried without it first.
     if (verb !== "" && verbs.has(verb)) {
       const trimmed = segments.with(-1, last.slice(0, colon));
-      const found = find(root, 0, { segments: trimmed, empty: trimmed.lastIndexOf(""), verb, method, methods });
+      const found = find(root, 0, { segments: trimmed, verb, method, methods });
       if (found !== undefined) {
         return { kind: "found", route: found, segments: trimmed };
       }
     }
-    const found = find(root, 0, { segments, empty: segments.lastIndexOf(""), verb: "", method, methods });
+    const found = find(root, 0, { segments, verb: "", method, methods });
     if (found !== undefined) {
       return { kind: "found", route: found, segments };
     }
@@ -95,8 +95,6 @@ export function createRouteTrie<R>(describe: (route: R) => string): RouteTrie<R>
 
 interface Search {
   readonly segments: readonly string[];
-  /** Index of the last empty one, which no wildcard takes; -1 without one. */
-  readonly empty: number;
   readonly verb: string;
   readonly method: string;
   /** Collects the methods that other routes of the same path have. */
@@ -117,7 +115,8 @@ function find<R>(node: Node<R>, index: number, search: Search): R | undefined {
       return found;
     }
   }
-  return search.empty >= index ? undefined : pick(node.multiEnds, search);
+  // No wildcard takes an empty segment.
+  return node.multiEnds.size === 0 || search.segments.includes("", index) ? undefined : pick(node.multiEnds, search);
 }
 
 function pick<R>(ends: ReadonlyMap<string, Methods<R>>, { verb, method, methods }: Search): R | undefined {

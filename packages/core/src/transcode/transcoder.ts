@@ -171,7 +171,8 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
       }
       const { route, segments } = match;
       const body = readBody(request.body, request.headers);
-      return { route, ...bindRequest(route, segments, query, body, allowedQueryKeys) };
+      const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
+      return { route, message, named };
     },
     fetch: async (request) => {
       const { pathname, search } = new URL(request.url);
@@ -253,7 +254,7 @@ function splitTarget(target: string): readonly [path: string, query: string] {
   refuseRawText(target);
   const mark = target.indexOf("?");
   const path = mark === -1 ? target : target.slice(0, mark);
-  if (DOT_SEGMENT.test(path)) {
+  if ((path.includes("/.") || path.includes("%")) && DOT_SEGMENT.test(path)) {
     throw failure(Code.InvalidArgument, "DOT_SEGMENT", "the path has a . or .. segment");
   }
   return [path, mark === -1 ? "" : target.slice(mark + 1)];
