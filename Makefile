@@ -11,8 +11,8 @@ modules := node_modules/.installed
 # Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
-.PHONY: help run test bench build generate contract lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
-  check-machine-run check-machine-test check-machine-dev check-compose
+.PHONY: help run test bench build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
+  contract check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
