@@ -12,7 +12,7 @@ modules := node_modules/.installed
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
 .PHONY: help run test bench build generate lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
-  contract check-machine-run check-machine-test check-machine-dev check-compose
+  check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -50,6 +50,7 @@ lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf
 contract_checks = buf breaking proto --against proto/contract.binpb && \
   node --conditions=@im-gateway/source packages/protoc-gen-im/src/breaking/check-contract.ts
 
+.PHONY: contract
 contract: $(modules) ## Take the .proto files as they are for what later changes must not break
 	@buf build proto --exclude-source-info --output proto/contract.binpb
 
