@@ -53,6 +53,7 @@ lint = biome ci --error-on-warnings $(if $(MAKE_TERMOUT),,--colors=off) . && buf
 contract_checks = buf breaking proto --against proto/contract.binpb && \
   node --conditions=@im-gateway/source packages/protoc-gen-im/src/breaking/check-contract.ts
 
+.PHONY: contract
 contract: $(modules) ## Take the .proto files as they are for what later changes must not break
 	@buf build proto --exclude-source-info --output proto/contract.binpb
 

@@ -1,8 +1,10 @@
 // The documents that the gateway serves: what they say is what it does.
+import { CloseCode } from "@im-gateway/core";
 import { asyncapi, openapi } from "@im-gateway/proto/documents";
+import { waitFor } from "@im-gateway/tools/process";
 import { beforeAll, describe, expect, test } from "vitest";
-import { asRecord, register, type User } from "../client.ts";
-import { answersAsDocumented, type Operation, operationsOf, validates } from "../openapi.ts";
+import { asRecord, asRecords, connect, direct, register, type User } from "../client.ts";
+import { answersAsDocumented, fitsAsyncapi, type Operation, operationsOf, validates } from "../documents.ts";
 import type { World } from "../world.ts";
 import { given } from "./example-world.ts";
 
@@ -18,10 +20,7 @@ export function documentScenarios(world: () => World): void {
     test.each(operationsOf(openapi).map((operation): [string, Operation] => [operation.id, operation]))(
       "the example of %s is answered as the document says",
       async (_id, operation) => {
-        if (alice === undefined) {
-          throw new Error("nobody is there to call");
-        }
-        const example = await given(gateway(), alice, operation);
+        const example = await given(gateway(), known(alice), operation);
         for (const accept of operation.answerTypes) {
           await answersAsDocumented(operation, accept, gateway().http, example);
         }
@@ -60,6 +59,57 @@ export function documentScenarios(world: () => World): void {
       expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
     });
 
+    test("every frame that comes is as /asyncapi.json has it", async () => {
+      const bob = await register(gateway(), "bob");
+      const [caller, peer] = [await connect(gateway(), known(alice)), await connect(gateway(), bob)];
+      const conversationId = await direct(gateway(), known(alice), bob);
+      await caller.say(conversationId, "hello");
+      await caller.next("message-stored");
+      const sent = [
+        caller.send("mark-read", { conversation_id: conversationId, seq_id: 1 }),
+        caller.send("call", { method: "im.logic.v1.UserService/GetMe", request: {} }),
+        caller.send("auth", { token: known(alice).accessToken }),
+        caller.send("ping", {}),
+        caller.send("no-such-type", {}),
+      ];
+      for (const id of sent) {
+        await waitFor(() => caller.frames.some(({ message_id }) => message_id === id), {
+          timeoutMs: 10_000,
+          what: "an answer",
+        });
+      }
+      await peer.next("new-message");
+      const frames = [...caller.frames, ...peer.frames];
+      const types = new Set(frames.map(({ type }) => type));
+      for (const type of [
+        "connected",
+        "message-ack",
+        "message-stored",
+        "ack",
+        "reply",
+        "authenticated",
+        "pong",
+        "error",
+        "new-message",
+      ]) {
+        expect(types).toContain(type);
+      }
+      for (const frame of frames) {
+        fitsAsyncapi(`/components/messages/server.${frame.type}/payload`, frame);
+      }
+      await Promise.all([caller.close(), peer.close()]);
+    });
+
+    test("each of our close codes is in /asyncapi.json, with what a client does then", () => {
+      const rows = asRecords(asRecord(asRecord(asRecord(asyncapi).channels).socket)["x-close-codes"]);
+      for (const code of Object.values(CloseCode)) {
+        expect(rows.map((row) => row.code)).toContain(code);
+      }
+      const final = rows.filter(({ reconnect }) => reconnect === false).map(({ code }) => Number(code));
+      expect(final.filter((code) => code < 4500)).toEqual([1000, 1003, 1007, 1009]);
+      expect(rows.filter(({ code }) => Number(code) >= 4500).every(({ reconnect }) => reconnect === false)).toBe(true);
+    });
+
     test("both are those of the contract", async () => {
       expect(await (await fetch(`${gateway().http}/openapi.json`)).json()).toEqual(openapi);
       expect(await (await fetch(`${gateway().http}/asyncapi.json`)).json()).toEqual(asyncapi);
@@ -83,4 +133,11 @@ export function documentScenarios(world: () => World): void {
       }
     });
   });
+}
+
+function known(user: User | undefined): User {
+  if (user === undefined) {
+    throw new Error("nobody is there to call");
+  }
+  return user;
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { waitFor } from "@im-gateway/tools/process";
 import { asRecord, asRecords, rest, type User } from "../client.ts";
-import type { Caller, Operation } from "../openapi.ts";
+import type { Caller, Operation } from "../documents.ts";
 import { password } from "../output.ts";
 import type { GatewayAddress } from "../world.ts";
 

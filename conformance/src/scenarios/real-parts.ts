@@ -4,6 +4,7 @@ import { waitFor } from "@im-gateway/tools/process";
 import { type Consumer, Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { asRecord, asRecords, connect, direct, password, register, rest } from "../client.ts";
+import { fitsAsyncapi } from "../documents.ts";
 import { contentMark } from "../output.ts";
 import { launch } from "../worlds/program.ts";
 import type { RealWorld } from "../worlds/real.ts";
@@ -134,6 +135,15 @@ export function realPartScenarios(world: () => RealWorld): void {
         members.map(({ userId }) => userId).sort(),
       );
       await Promise.all([sender, ...sockets].map((socket) => socket.close()));
+    });
+
+    test.each([
+      ["upstream", "UpstreamRecord", "content", "second"],
+      ["downstream-gateway-b", "DownstreamRecord", "content", "second"],
+      ["user-events", "UserEvent", "event", "disconnected"],
+    ])("a record of %s is as /asyncapi.json has it", async (topic, name, field, is) => {
+      const { value } = await record(topic, (one) => one[field] === is);
+      fitsAsyncapi(`/components/messages/${name}/payload`, value);
     });
 
     test("a flood of poison is a few lines in the log, which count all of it", async () => {

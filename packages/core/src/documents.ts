@@ -1,5 +1,8 @@
 // What the gateway tells about its contract: OpenAPI, AsyncAPI, and a page of both for people.
 import type { JsonObject } from "@bufbuild/protobuf";
+import { toConnectError } from "./error-json.ts";
+import { traceOf } from "./trace.ts";
+import { errorResponse } from "./transcode/transcoder.ts";
 
 export interface Documents {
   readonly openapi: JsonObject;
@@ -26,7 +29,16 @@ export function createDocumentRoutes(
 
   return async (path, request) => {
     loaded ??= load().then(stored);
-    const { text, headers } = (await loaded)[path];
+    let documents: Readonly<Record<DocumentPath, Stored>>;
+    try {
+      documents = await loaded;
+    } catch (cause) {
+      // The next one may have more luck.
+      loaded = undefined;
+      const { traceId } = traceOf(request.headers.get("traceparent"));
+      return errorResponse(toConnectError(cause), traceId);
+    }
+    const { text, headers } = documents[path];
     const known = (request.headers.get("if-none-match") ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
     return known.includes("*") || known.includes(headers.etag ?? "")
       ? new Response(null, { status: 304, headers })

@@ -174,7 +174,7 @@ export type UserService = {
   getUser(request: GetUserRequest, options?: CallOptions): Promise<User>;
   /** Those whose username or nickname contains the query, without regard to case; by username. */
   listUsers(request: ListUsersRequest, options?: CallOptions): Promise<ListUsersResponse>;
-  /** In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0. */
+  /** In the order asked for. Of who is neither the caller, nor a friend, nor in a conversation with the caller nothing is told: offline, last seen 0. */
   listPresences(request: ListPresencesRequest, options?: CallOptions): Promise<ListPresencesResponse>;
 };
 

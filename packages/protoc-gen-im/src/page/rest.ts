@@ -113,9 +113,10 @@ function curl(path: string, verb: string, operation: JsonObject, body: JsonValue
       }
     }
   }
+  const address = `http://localhost:8080${url}`;
   const needsToken = Object.keys(objects(operation.security)[0] ?? {}).length > 0;
   return [
-    `curl ${verb === "get" ? "" : `-X ${verb.toUpperCase()} `}'http://localhost:8080${url}${query.length > 0 ? `?${query.join("&")}` : ""}'`,
+    `curl ${verb === "get" ? "" : `-X ${verb.toUpperCase()} `}${query.length === 0 ? address : `'${address}?${query.join("&")}'`}`,
     ...(needsToken ? [`-H "Authorization: Bearer $TOKEN"`] : []),
     ...(body === undefined ? [] : ["-H 'Content-Type: application/json'", `-d '${JSON.stringify(body, null, 2)}'`]),
   ].join(" \\\n  ");

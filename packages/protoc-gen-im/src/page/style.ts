@@ -102,7 +102,7 @@ pre b { font-weight: 400; color: var(--key); } pre em { font-style: normal; colo
 }
 @media (min-width: 78rem) {
   .columns { display: grid; grid-template-columns: minmax(0, 1fr); gap: 2.5rem; }
-  .wide .columns { grid-template-columns: minmax(0, 1fr) minmax(0, 27rem); }
+  .wide .columns { grid-template-columns: minmax(0, 1fr) minmax(0, 29rem); }
   .code { margin-top: 0; }
 }
 `;

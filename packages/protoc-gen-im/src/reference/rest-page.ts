@@ -19,7 +19,8 @@ export function restPage(title: string, document: JsonObject): string {
   const tags = objects(document.tags).map((tag) => {
     const own = operations.filter(({ found }) => Array.isArray(found.tags) && found.tags.includes(tag.name ?? null));
     return [
-      `## ${text(tag.name)}\n\n`,
+      // "User" alone would be the anchor of the message.
+      `## ${text(tag.name)} routes\n\n`,
       paragraph(text(tag.description)),
       table(["route", "what", "auth", "answer"], own.map(routeRow)),
       ...own.map((operation) => operationPart(document, operation)),

@@ -3915,7 +3915,7 @@ export const openapi: JsonObject = {
           "User"
         ],
         "summary": "List presences",
-        "description": "In the order asked for. Of who is neither a friend nor in a conversation with the caller nothing is told: offline, last seen 0.",
+        "description": "In the order asked for. Of who is neither the caller, nor a friend, nor in a conversation with the caller nothing is told: offline, last seen 0.",
         "parameters": [
           {
             "name": "user_ids",

@@ -1,5 +1,5 @@
-// An OpenAPI document read as plain JSON: its operations, their examples, and whether an answer is what the document says.
-import { openapi } from "@im-gateway/proto/documents";
+// Both documents read as plain JSON: operations, their examples, and whether what comes is what the documents say.
+import { asyncapi, openapi } from "@im-gateway/proto/documents";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect } from "vitest";
 import { asRecord, asRecords } from "./client.ts";
@@ -106,9 +106,18 @@ export async function answersAsDocumented(
 
 /** @param at a JSON pointer to a schema in /openapi.json */
 export function validates(at: string, value: unknown): void {
-  const validate = ajv.getSchema(`openapi#${encodeURI(at)}`);
+  fits(`openapi#${encodeURI(at)}`, value);
+}
+
+/** @param at a JSON pointer to a schema in /asyncapi.json */
+export function fitsAsyncapi(at: string, value: unknown): void {
+  fits(`asyncapi#${encodeURI(at)}`, value);
+}
+
+function fits(schema: string, value: unknown): void {
+  const validate = ajv.getSchema(schema);
   if (validate === undefined) {
-    throw new Error(`the document has no schema at ${at}`);
+    throw new Error(`the document has no schema at ${schema}`);
   }
   validate(value);
   expect(validate.errors ?? [], JSON.stringify(value)).toEqual([]);
@@ -163,3 +172,4 @@ function closed(schema: unknown): unknown {
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
 ajv.addSchema(asRecord(closed(openapi)), "openapi");
+ajv.addSchema(asRecord(closed(asyncapi)), "asyncapi");
