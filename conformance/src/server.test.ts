@@ -262,7 +262,7 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     ["a slash at the end", request("GET /api/v1/users/me/"), 404, "NO_ROUTE"],
     ["a slash in an id, encoded", request("GET /api/v1/users/a%2Fb"), 401, "TOKEN_MISSING"],
     ["a % that encodes nothing", request("GET /api/v1/users/%zz"), 400, ""],
-    ["the root", request("GET /"), 404, "NO_ROUTE"],
+    ["no route", request("GET /nowhere"), 404, "NO_ROUTE"],
     ["the WebSocket's path without an upgrade", request("GET /ws"), 404, "NO_ROUTE"],
     [
       "another upgrade",
