@@ -102,7 +102,8 @@ const cases: Readonly<Record<string, Case>> = {
     code: "invalid_argument",
     reason: "MESSAGE_TOO_LARGE",
   },
-  "the sender's device, in camel case": { request: message({ deviceId: "another" }), ...invalid("device_id") },
+  "the sender's device, in camel case": { request: message({ deviceId: "another" }), ...invalid("deviceId") },
+  "the sender, but empty": { request: message({ sender_id: "" }), ...invalid("sender_id") },
   "a body where none belongs": {
     request: send("DELETE", "/conversations/c", "{}"),
     ...invalid(""),

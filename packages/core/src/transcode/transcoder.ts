@@ -88,7 +88,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const startedMs = performance.now();
     const trace = traceOf(request.headers.get("traceparent"));
     let route: Route | undefined;
-    let caller: Caller | undefined;
+    let who: { readonly caller: Caller } | undefined;
     const answered = (status: number): void => {
       const seconds = (performance.now() - startedMs) / 1000;
       onAnswer?.({ httpMethod: methodLabel(request.method), route, status, seconds });
@@ -96,7 +96,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const failed = (thrown: unknown): ConnectError => {
       const error = toConnectError(thrown);
       if (route !== undefined) {
-        onError?.(error, route, trace, caller);
+        onError?.(error, route, trace, who?.caller);
       }
       return error;
     };
@@ -108,8 +108,8 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
         response = otherwise(request.method, match, trace);
       } else {
         route = match.route;
-        caller = await authorize?.(route.method, request.headers);
-        const call = bind(match.route, match.segments, query, request, caller);
+        who = authorize && { caller: await authorize(route.method, request.headers) };
+        const call = bind(match.route, match.segments, query, request, who);
         if (!isUnary(route.method)) {
           return await callStream(transport, route.method, call, request, trace, { failed, answered });
         }
@@ -127,7 +127,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     segments: readonly string[],
     query: string,
     request: RawRequest,
-    caller: Caller | undefined,
+    who: { readonly caller: Caller } | undefined,
   ): BoundCall => {
     const { input } = route.method;
     const accept = request.headers.get("accept");
@@ -136,9 +136,9 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
     const spelled = (thrown: unknown): ConnectError =>
       inClientSpelling(toConnectError(thrown), input, withQueryKeys(bodyFields(route, body), query));
-    if (prepare !== undefined && caller !== undefined) {
+    if (prepare !== undefined && who !== undefined) {
       try {
-        prepare(route.method, message, caller, named);
+        prepare(route.method, message, who.caller, named);
       } catch (thrown) {
         throw spelled(thrown);
       }
