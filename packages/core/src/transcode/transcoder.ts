@@ -70,6 +70,7 @@ export interface Transcoder {
 /** Where a URL would be normalised to another path. */
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;
 const httpMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 /** @throws ConnectError internal when the contract can not be served: a bad template or rule, two methods on one route */
 export function createTranscoder<Caller = undefined>(options: TranscoderOptions<Caller>): Transcoder {
   const { transport, authorize, prepare, onAnswer, onError } = options;
