@@ -33,7 +33,7 @@ bench: check-machine-test build ## Measure the CPU time of the gateway against a
 	@node tools/src/install-parts.ts
 	@exec node --disable-warning=TimeoutNegativeWarning bench/src/main.ts $(ARGS)
 
-bench-transcode: build ## Measure REST requests on their way to Protobuf against protobuf-es alone; ARGS="--pairs 30"
+bench-transcode: build ## Measure REST requests on their way to Protobuf against protobuf-es alone; ARGS="--pairs 300"
 	@exec node bench/src/transcode.ts $(ARGS)
 
 build: $(modules) ## Compile what changed

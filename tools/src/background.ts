@@ -10,6 +10,8 @@ export interface Background {
   readonly logFile: string;
   /** Of the process that runs now; undefined when none does, whatever became of it. */
   pid(): number | undefined;
+  /** Resolves when the one that ran before has let go of its ports: a process that was killed may hold them while its threads end. */
+  ended(): Promise<void>;
   /** Starts the command with an empty log. Its arguments must name the folder: that tells it from a stranger who got its process id. */
   start(command: Command): void;
   /** SIGTERM, and SIGKILL after 15 s. Resolves when the process is gone; at once when none runs. */
@@ -17,20 +19,30 @@ export interface Background {
 }
 
 const stopTimeoutMs = 15_000;
+const endTimeoutMs = 5000;
 
 /** A program that leaves `name.pid` and `name.log` in `folder`. */
 export function createBackground(folder: string, name: string): Background {
   const pidFile = join(folder, `${name}.pid`);
   const logFile = join(folder, `${name}.log`);
+  const written = (): number | undefined => (existsSync(pidFile) ? Number(readFileSync(pidFile, "utf8")) : undefined);
   const pid = (): number | undefined => {
-    if (!existsSync(pidFile)) return undefined;
-    const written = Number(readFileSync(pidFile, "utf8"));
-    return ps(written, "args").includes(folder) ? written : undefined;
+    const last = written();
+    return last !== undefined && ps(last, "args").includes(folder) ? last : undefined;
   };
   return {
     name,
     logFile,
     pid,
+    async ended() {
+      const last = written();
+      if (last === undefined) return;
+      await waitFor(() => !isEnding(last), {
+        timeoutMs: endTimeoutMs,
+        what: `${name} (process ${last}) to let go of its ports`,
+        intervalMs: 20,
+      });
+    },
     start({ command, args = [] }) {
       mkdirSync(folder, { recursive: true });
       const log = openSync(logFile, "w");
@@ -62,7 +74,12 @@ export function createBackground(folder: string, name: string): Background {
 
 /** Whether the process has ended and let go of its ports. One that nobody reaps, as in a container without an init, counts. */
 export function isGone(pid: number): boolean {
-  return /^(Z|$)/.test(ps(pid, "stat"));
+  return /^(Z|$)/.test(ps(pid, "stat")) && !isEnding(pid);
+}
+
+/** Ended, but for some of its threads. */
+function isEnding(pid: number): boolean {
+  return /^Z.*l/.test(ps(pid, "stat"));
 }
 
 /** Empty when there is no such process. */

@@ -81,6 +81,7 @@ export function createDevParts(folder: string, ports: DevPorts): DevParts {
   return {
     async start() {
       const missing = plans.filter((plan) => plan.process.pid() === undefined);
+      await Promise.all(missing.map((plan) => plan.process.ended()));
       const taken: string[] = [];
       for (const { process, ports: wanted } of missing) {
         for (const port of wanted) if (!(await isFree(port))) taken.push(`${port} (${process.name})`);

@@ -104,6 +104,7 @@ const cases: Readonly<Record<string, Case>> = {
     reason: "MESSAGE_TOO_LARGE",
   },
   "the sender's device, in camel case": { request: message({ deviceId: "another" }), ...invalid("deviceId") },
+  "the sender, but empty": { request: message({ sender_id: "" }), ...invalid("sender_id") },
   "a body where none belongs": {
     request: send("DELETE", "/conversations/c", "{}"),
     ...invalid(""),

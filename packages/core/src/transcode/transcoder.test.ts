@@ -3,7 +3,7 @@ import { Code, ConnectError, createRouterTransport } from "@connectrpc/connect";
 import { AuthService, ConversationService, GroupService, MessageService, UserService } from "@im-gateway/proto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { failure } from "../errors.ts";
+import { failure, invalidFields } from "../errors.ts";
 import { createTranscoder, type RawRequest } from "./transcoder.ts";
 
 /** What reached the back end last. */
@@ -292,4 +292,46 @@ test("an error that is thrown while authorizing is the answer", async () => {
   });
   const response = await closed.handle({ method: "GET", path: "/api/v1/users/me", headers: new Headers(), body: null });
   expect([response.status, response.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
+});
+
+test("prepare is told what was bound, by whom it is called, and what the client named", async () => {
+  const seen: unknown[] = [];
+  const options = {
+    services: [UserService],
+    transport: createRouterTransport(({ service }) => service(UserService, { getUser: keep })),
+  };
+  const prepared = createTranscoder({
+    ...options,
+    authorize: async () => undefined,
+    prepare: ({ name }, request, caller, named) => {
+      seen.push([name, request.$typeName, caller, [...named]]);
+      throw invalidFields(
+        { field: "user_id", description: "is odd" },
+        { field: "caller_id", description: "is not yours" },
+      );
+    },
+  });
+  const path = "/api/v1/users/u?callerId=";
+  const response = await prepared.handle({ method: "GET", path, headers: new Headers(), body: null });
+  expect(seen).toEqual([["GetUser", "im.logic.v1.GetUserRequest", undefined, ["user_id", "caller_id"]]]);
+  expect([response.status, await fieldsOf(response)]).toEqual([400, ["user_id", "callerId"]]);
+  expect(() => createTranscoder({ ...options, prepare() {} })).toThrow("authorize");
+});
+
+test("violations that a back end finds are named as the client wrote them, too", async () => {
+  const refusing = createTranscoder({
+    services: [UserService],
+    transport: createRouterTransport(({ service }) =>
+      service(UserService, {
+        updateMe: () => {
+          throw invalidFields({ field: "avatar_url", description: "is no URL" });
+        },
+      }),
+    ),
+  });
+  const body = new TextEncoder().encode('{"avatarUrl":"x"}');
+  const path = "/api/v1/users/me";
+  expect(await fieldsOf(await refusing.handle({ method: "PATCH", path, headers: new Headers(), body }))).toEqual([
+    "avatarUrl",
+  ]);
 });

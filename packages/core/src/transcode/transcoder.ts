@@ -70,6 +70,7 @@ export interface Transcoder {
 /** Where a URL would be normalised to another path. */
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)/i;
 const httpMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+
 /** @throws ConnectError internal when the contract can not be served: a bad template or rule, two methods on one route */
 export function createTranscoder<Caller = undefined>(options: TranscoderOptions<Caller>): Transcoder {
   const { transport, authorize, prepare, onAnswer, onError } = options;
@@ -88,7 +89,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const startedMs = performance.now();
     const trace = traceOf(request.headers.get("traceparent"));
     let route: Route | undefined;
-    let caller: Caller | undefined;
+    let who: { readonly caller: Caller } | undefined;
     const answered = (status: number): void => {
       const seconds = (performance.now() - startedMs) / 1000;
       onAnswer?.({ httpMethod: methodLabel(request.method), route, status, seconds });
@@ -96,7 +97,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const failed = (thrown: unknown): ConnectError => {
       const error = toConnectError(thrown);
       if (route !== undefined) {
-        onError?.(error, route, trace, caller);
+        onError?.(error, route, trace, who?.caller);
       }
       return error;
     };
@@ -108,8 +109,8 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
         response = otherwise(request.method, match, trace);
       } else {
         route = match.route;
-        caller = await authorize?.(route.method, request.headers);
-        const call = bind(match.route, match.segments, query, request, caller);
+        who = authorize && { caller: await authorize(route.method, request.headers) };
+        const call = bind(match.route, match.segments, query, request, who);
         if (!isUnary(route.method)) {
           return await callStream(transport, route.method, call, request, trace, { failed, answered });
         }
@@ -127,7 +128,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     segments: readonly string[],
     query: string,
     request: RawRequest,
-    caller: Caller | undefined,
+    who: { readonly caller: Caller } | undefined,
   ): BoundCall => {
     const { input } = route.method;
     const accept = request.headers.get("accept");
@@ -136,9 +137,9 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
     const spelled = (thrown: unknown): ConnectError =>
       inClientSpelling(toConnectError(thrown), input, withQueryKeys(bodyFields(route, body), query));
-    if (prepare !== undefined && caller !== undefined) {
+    if (prepare !== undefined && who !== undefined) {
       try {
-        prepare(route.method, message, caller, named);
+        prepare(route.method, message, who.caller, named);
       } catch (thrown) {
         throw spelled(thrown);
       }
