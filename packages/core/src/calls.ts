@@ -36,6 +36,7 @@ export interface CallsOptions {
   /** Where methods with target UPSTREAM go. */
   readonly publish: (request: SendMessageRequest, trace: Trace) => Promise<Omit<SendMessageResponse, "$typeName">>;
   readonly verifyToken: VerifyToken;
+  readonly allowedQueryKeys?: readonly string[] | undefined;
   readonly observer?: Observer | undefined;
   readonly log: Log;
 }
@@ -99,6 +100,7 @@ export function createCalls(options: CallsOptions): Calls {
       services,
       transport,
       authorize,
+      ...(options.allowedQueryKeys === undefined ? {} : { allowedQueryKeys: options.allowedQueryKeys }),
       prepare: (_desc, request, { method, identity }, named) => prepareRequest(method, request, identity, named),
       onAnswer: ({ httpMethod, route, status, seconds }) => {
         options.observer?.answered(httpMethod, route?.path ?? "none", status, seconds);

@@ -210,6 +210,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     services: options.services ?? defaultServices,
     transport,
     verifyToken,
+    allowedQueryKeys: options.allowedQueryKeys,
     observer: options.observer,
     log,
     publish: async (request, trace) => {

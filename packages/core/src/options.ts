@@ -41,6 +41,8 @@ export interface GatewayOptions {
   readonly websocket?: Partial<WebSocketLimits>;
   /** Default: 1 MiB. */
   readonly maxBodyBytes?: number;
+  /** Query keys that are passed over though they are no field of the request. Default: none. */
+  readonly allowedQueryKeys?: readonly string[];
   /** What callers of the internal port have to know. Default: nothing, so it must be reached by back ends only. */
   readonly internalToken?: string;
   /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */

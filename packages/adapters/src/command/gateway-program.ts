@@ -65,6 +65,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     },
     websocket,
     maxBodyBytes: server.maxBodyBytes,
+    ...(server.allowedQueryKeys === undefined ? {} : { allowedQueryKeys: server.allowedQueryKeys }),
     unready: parts.unready,
     ...(pages === undefined ? {} : { pages }),
     observer: metrics.observer,

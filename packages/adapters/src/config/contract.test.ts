@@ -33,6 +33,8 @@ const gateway = [
   ["server.write_timeout", "30s"],
   ["server.drain_timeout", "30s"],
   ["server.max_body_bytes", "1MiB"],
+  // Not in CONTRACT §7, which allows for it by "config".
+  ["server.allowed_query_keys", undefined],
   ["websocket.heartbeat_interval", "25s"],
   ["websocket.heartbeat_timeout", "10s"],
   ["websocket.auth_timeout", "10s"],

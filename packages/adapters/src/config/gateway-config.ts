@@ -15,6 +15,7 @@ import {
   isLoopback,
   listenAddress,
   name,
+  queryKeys,
   text,
   urlPath,
 } from "./values.ts";
@@ -49,6 +50,7 @@ export interface ServerConfig {
   readonly writeTimeoutMs: number;
   readonly drainTimeoutMs: number;
   readonly maxBodyBytes: number;
+  readonly allowedQueryKeys?: readonly string[] | undefined;
 }
 
 export interface WebSocketConfig {
@@ -91,6 +93,11 @@ const server: Section<ServerConfig> = v.optional(
       "The time in which clients are moved away at a stop",
     ),
     maxBodyBytes: key("max_body_bytes", bytes(), "1MiB", "The largest body of a request"),
+    allowedQueryKeys: optionalKey(
+      "allowed_query_keys",
+      queryKeys(),
+      "Query parameters that are passed over though no method has them, as trackers add them to URLs; default: none",
+    ),
   }),
   {},
 );

@@ -51,6 +51,7 @@ const durationPattern = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
 const bytesPattern = /^(\d+(?:\.\d+)?)([A-Za-z]*)$/;
 const addressPattern = /^(?:\[([^\]]*)\]|([A-Za-z0-9._-]*)):(\d{1,5})$/;
 const mediaTypePattern = /^[A-Za-z0-9.+_/-]+$/;
+const queryKeyPattern = /^[^\s&=#]+$/;
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 const unitBytes: Readonly<Record<string, number>> = { "": 1, B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
@@ -172,6 +173,15 @@ export function mediaTypes(): Form<readonly string[]> {
     wants: "a media type without its application/, such as at+jwt",
     read: (given) => (mediaTypePattern.test(given) ? given : undefined),
     json: { type: anyScalar, pattern: mediaTypePattern.source },
+  });
+}
+
+/** Names of query parameters, as they are once decoded. */
+export function queryKeys(): Form<readonly string[]> {
+  return many({
+    wants: "a name of a query parameter, such as utm_source",
+    read: (given) => (queryKeyPattern.test(given) ? given : undefined),
+    json: { type: anyScalar, pattern: queryKeyPattern.source },
   });
 }
 
