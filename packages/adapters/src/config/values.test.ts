@@ -144,7 +144,7 @@ describe("the rest", () => {
     ["log.format", "pretty", "text", '"text" is not one of json, pretty'],
     ["app_env", "development", "staging", '"staging" is not one of development, production'],
     ["jwt.accepted_types", "at+jwt,JWT", "a b", '"a b" is not a media type'],
-    ["server.allowed_query_keys", "utm_source,a=b", "a=b", '"a=b" is not a name of a query parameter'],
+    ["server.allowed_query_keys", "utm_source,gclid", "a=b", '"a=b" is not a name of a query parameter'],
     ["data_dir", "/var/lib/im data", "x\ny", "the value is not text"],
     ["jwt.issuer", "https://id.example", "", "the value is not text"],
   ])("%s", (key, right, wrong, message) => {
