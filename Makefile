@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(
   check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
 run: check-machine-run build ## Build what changed and start the gateway with everything in one process; ARGS="--set key=value" for serve
 	@exec bin/im-gateway serve $(ARGS)

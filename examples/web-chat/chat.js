@@ -136,14 +136,22 @@ function chat(session) {
     );
   };
 
-  const conversationItem = ({ conversation_id, name, last_message, unread_count, updated_at, isOpen }) =>
+  const conversationItem = ({
+    conversation_id,
+    peer_id = conversation_id,
+    name,
+    last_message,
+    unread_count,
+    updated_at,
+    isOpen,
+  }) =>
     element(
       "li",
       {},
       element(
         "button",
         { type: "button", "aria-current": String(isOpen), onclick: () => void open(conversation_id) },
-        showAvatar(element("span", { "aria-hidden": "true" }), conversation_id, name),
+        showAvatar(element("span", { "aria-hidden": "true" }), peer_id, name),
         element(
           "span",
           { class: "grow" },
@@ -211,9 +219,9 @@ function chat(session) {
       openId = conversation_id;
       const conversation = opened.get(conversation_id) ?? createConversation(im, conversation_id);
       opened.set(conversation_id, conversation);
-      const { name, type } = conversations.get(conversation_id);
+      const { name, type, peer_id = conversation_id } = conversations.get(conversation_id);
       byId("peer-name").textContent = name;
-      showAvatar(byId("peer-avatar"), conversation_id, name);
+      showAvatar(byId("peer-avatar"), peer_id, name);
       byId("nothing-open").hidden = true;
       byId("open").hidden = false;
       byId("chat").classList.add("talking");

@@ -24,6 +24,7 @@ export function tryNext(
     "",
     ...(hasPage ? [`  chat       ${base}/`] : []),
     `  accounts   ${accounts.map(({ username, password }) => `${username} / ${password}`).join("   ")}`,
+    `  the API    ${base}/docs`,
     `  health     ${base}/health   ${base}/ready`,
     "",
     "Log in:",

@@ -63,8 +63,8 @@ function qualityOf(type: string, ranges: readonly Range[]): number {
  * The body as JSON; undefined where it is empty.
  * @throws ConnectError invalid_argument UNSUPPORTED_MEDIA_TYPE or MALFORMED_JSON
  */
-export function readBody(bytes: Uint8Array | null, headers: Headers): JsonTree | undefined {
-  if (bytes === null || bytes.length === 0) {
+export function readBody(bytes: Uint8Array | null | undefined, headers: Headers): JsonTree | undefined {
+  if (bytes === null || bytes === undefined || bytes.length === 0) {
     return undefined;
   }
   const contentType = headers.get("content-type");

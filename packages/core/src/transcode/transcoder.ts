@@ -50,7 +50,8 @@ export interface RawRequest {
   /** Path and query as they came, not normalised. */
   readonly path: string;
   readonly headers: Headers;
-  readonly body: Uint8Array | null;
+  /** Absent or null: none. */
+  readonly body?: Uint8Array | null | undefined;
   /** Cancels the call. */
   readonly signal?: AbortSignal;
 }

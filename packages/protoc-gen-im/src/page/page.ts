@@ -38,7 +38,7 @@ export function documentationPage(openapi: JsonObject, asyncapi: JsonObject): Do
     {
       id: "websocket",
       title: "WebSocket",
-      door: `${count(frames.slice(0, 1))} frames up, ${count(frames.slice(1, 2))} down, every method by call`,
+      door: `${count(frames.slice(0, 1))} frames up, ${count(frames.slice(1, 2))} down, every unary method by call`,
       intro: `${text(socket.description)}\n\n${text(object(asyncapi.info).description)}`,
       chapters: frames,
     },
