@@ -1,11 +1,17 @@
 // Both documents read as plain JSON: operations, their examples, and whether what comes is what the documents say.
-import { asyncapi, openapi } from "@im-gateway/proto/documents";
+import { asyncapi, internalOpenapi, openapi } from "@im-gateway/proto/documents";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { expect } from "vitest";
 import { asRecord, asRecords } from "./client.ts";
 import { keepSecret } from "./output.ts";
 
+/** The OpenAPI documents: what clients call, and what back ends call on the internal port. */
+export const openapiDocuments = { openapi, "internal-openapi": internalOpenapi } as const;
+export type OpenapiDocument = keyof typeof openapiDocuments;
+
 export interface Operation {
+  /** Whose it is. */
+  readonly document: OpenapiDocument;
   readonly id: string;
   readonly verb: string;
   readonly path: string;
@@ -30,16 +36,22 @@ export interface Caller {
   readonly replace: ReadonlyMap<string, string>;
 }
 
-export function operationsOf(document: Readonly<Record<string, unknown>>): readonly Operation[] {
-  return Object.entries(asRecord(document.paths)).flatMap(([path, verbs]) =>
-    Object.entries(asRecord(verbs)).map(([verb, found]) => operation(path, verb, asRecord(found))),
+export function operationsOf(document: OpenapiDocument): readonly Operation[] {
+  return Object.entries(asRecord(openapiDocuments[document].paths)).flatMap(([path, verbs]) =>
+    Object.entries(asRecord(verbs)).map(([verb, found]) => operation(document, path, verb, asRecord(found))),
   );
 }
 
-function operation(path: string, verb: string, found: Readonly<Record<string, unknown>>): Operation {
+function operation(
+  document: OpenapiDocument,
+  path: string,
+  verb: string,
+  found: Readonly<Record<string, unknown>>,
+): Operation {
   const [status = "", success] = Object.entries(asRecord(found.responses)).find(([key]) => key.startsWith("2")) ?? [];
   const body = found.requestBody === undefined ? undefined : asRecord(asRecord(found.requestBody).content);
   return {
+    document,
     id: String(found.operationId),
     verb: verb.toUpperCase(),
     path,
@@ -88,25 +100,25 @@ export async function answersAsDocumented(
   const schema = `${at.map((key) => `/${pointer(key)}`).join("")}/schema`;
   switch (accept) {
     case "application/json":
-      return validates(schema, JSON.parse(text));
+      return validates(schema, JSON.parse(text), operation.document);
     case "application/x-ndjson": {
       const lines = text.split("\n").filter((line) => line !== "");
       expect(lines.length).toBeGreaterThan(0);
       return lines.forEach((line) => {
-        validates(schema, JSON.parse(line));
+        validates(schema, JSON.parse(line), operation.document);
       });
     }
     case "text/event-stream":
       expect(text).toMatch(/^data: ?\{.*\n\n(?:.*\n)*event: end\n/m);
       return;
     default:
-      return validates(schema, text);
+      return validates(schema, text, operation.document);
   }
 }
 
-/** @param at a JSON pointer to a schema in /openapi.json */
-export function validates(at: string, value: unknown): void {
-  fits(`openapi#${encodeURI(at)}`, value);
+/** @param at a JSON pointer to a schema in the document; default: /openapi.json */
+export function validates(at: string, value: unknown, document: OpenapiDocument = "openapi"): void {
+  fits(`${document}#${encodeURI(at)}`, value);
 }
 
 /** @param at a JSON pointer to a schema in /asyncapi.json */
@@ -171,5 +183,7 @@ function closed(schema: unknown): unknown {
 }
 
 const ajv = new Ajv2020({ strict: false, validateFormats: false });
-ajv.addSchema(asRecord(closed(openapi)), "openapi");
+for (const [name, document] of Object.entries(openapiDocuments)) {
+  ajv.addSchema(asRecord(closed(document)), name);
+}
 ajv.addSchema(asRecord(closed(asyncapi)), "asyncapi");

@@ -15,12 +15,17 @@ interface Guest {
   readonly refreshToken: string;
 }
 
+export interface ExampleWorld extends Caller {
+  readonly bobsToken: string;
+}
+
 /** Makes what the operation's example names, each time anew. */
-export async function given(gateway: GatewayAddress, alice: User, operation: Operation): Promise<Caller> {
+export async function given(gateway: GatewayAddress, alice: User, operation: Operation): Promise<ExampleWorld> {
   const spoken = JSON.stringify([operation.parameters, operation.body]);
   const bob = await guest(gateway);
   const replace = new Map([
     ["u_bob", bob.userId],
+    ["u_alice", alice.userId],
     ["alice", operation.id === "AuthService_Login" ? alice.username : `alice-${randomUUID().slice(0, 8)}`],
     ["correct horse battery", password],
     ["0198c0de-7a11-7000-8000-000000000001", randomUUID()],
@@ -41,11 +46,11 @@ export async function given(gateway: GatewayAddress, alice: User, operation: Ope
       await made(gateway, alice, `/friends/requests/${String(request.request_id)}:accept`, {});
     }
   }
-  return { token: alice.accessToken, replace };
+  return { token: alice.accessToken, bobsToken: bob.accessToken, replace };
 }
 
 async function guest(gateway: GatewayAddress): Promise<Guest> {
-  const { body } = await rest(gateway, "POST", "/auth/guest", { body: {} });
+  const { body } = await rest(gateway, "POST", "/auth/guest", { body: { device_id: "d_phone" } });
   return {
     userId: String(asRecord(body.user).user_id),
     accessToken: String(body.access_token),
