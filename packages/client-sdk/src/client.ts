@@ -2,6 +2,7 @@
 import { addresses } from "./addresses.ts";
 import type { CallOptions } from "./call-options.ts";
 import { type ConnectionState, createConnection } from "./connection.ts";
+import { wholeMs } from "./deadline.ts";
 import { createEmitter, type Listener } from "./emitter.ts";
 import { ImError, readError } from "./errors.ts";
 import { type Methods, routes, type Services, servicesPackage } from "./gen/methods.ts";
@@ -125,7 +126,7 @@ export function createClient(options: ClientOptions): Client {
       return http.call(route, request, callOptions);
     }
     const { timeout_ms } = callOptions;
-    const frame = { method, request, ...(timeout_ms ? { timeout_ms } : {}) };
+    const frame = { method, request, ...(timeout_ms ? { timeout_ms: wholeMs(timeout_ms) } : {}) };
     return (await connection.link.request("call", frame, callOptions)).response;
   };
 
