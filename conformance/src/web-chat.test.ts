@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createClient, type NewMessageData } from "@im-gateway/client";
 import { waitFor } from "@im-gateway/tools/process";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -107,6 +108,27 @@ test("alice and bob chat", async () => {
   await alice.getByRole("button", { name: "Log out" }).click();
   await alice.getByRole("button", { name: "Log in" }).waitFor();
 }, 60_000);
+
+test("a message that uses another one's client_msg_id hides nothing", async () => {
+  const page = await window({ width: 800, height: 600 });
+  await page.getByLabel("Username", { exact: true }).fill("Zoe");
+  await page.getByRole("button", { name: "Join as guest" }).click();
+  await page.getByText("online", { exact: true }).waitFor();
+  const tokens = await createClient({ url, getToken: () => "" }).auth.guest({});
+  const im = createClient({ url, getToken: () => tokens.access_token });
+  await im.connect();
+  const zoe = (await page.locator("#my-id").textContent()) ?? "";
+  const { conversation_id } = await im.conversation.createConversation({ type: 1, member_ids: [zoe] });
+  await im.sendMessage({ conversation_id, content: "hello" });
+  await page.locator("#conversations button").click();
+  const comes = new Promise<NewMessageData>((resolve) => im.on("new-message", resolve));
+  await say(page, "the first");
+  const { client_msg_id } = await comes;
+  await im.sendMessage({ conversation_id, content: "the second", client_msg_id });
+  await page.locator("#messages").getByText("the second").waitFor();
+  expect(await page.locator("#messages .content").allTextContents()).toEqual(["hello", "the first", "the second"]);
+  im.close();
+});
 
 test("a wrong password is said, a guest needs none", async () => {
   const page = await window({ width: 800, height: 600 });

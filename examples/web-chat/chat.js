@@ -244,7 +244,7 @@ function chat(session) {
       conversation.messages().map((message) => {
         const mine = message.sender_id === user.user_id;
         const sender = isGroup && !mine ? (names.get(message.sender_id) ?? message.sender_id) : undefined;
-        return [message.client_msg_id || message.message_id, { ...message, mine, sender }];
+        return [`${message.sender_id} ${message.client_msg_id || message.message_id}`, { ...message, mine, sender }];
       }),
     );
     scroll.scrollTop = atBottom ? scroll.scrollHeight : scroll.scrollHeight - fromBottom;
