@@ -341,6 +341,8 @@ function chat(session) {
     byId("login").hidden = false;
     byId("conversations").replaceChildren();
     byId("messages").replaceChildren();
+    byId("compose").reset();
+    byId("start").reset();
     byId("login").querySelector(".problem").textContent = why;
   };
 
