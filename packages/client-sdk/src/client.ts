@@ -67,7 +67,7 @@ export interface Client extends Services {
   on<E extends keyof ClientEvents>(event: E, listener: Listener<ClientEvents[E]>): () => void;
   off<E extends keyof ClientEvents>(event: E, listener: Listener<ClientEvents[E]>): void;
   /**
-   * Resolves on the ack: the message is stored. Rejects with an ImError; where that is `retryable`, the same message with the error's
+   * Resolves on the ack: Kafka has the message; `message-stored` comes when the back end has it too, or the event `error`. Rejects with an ImError; where that is `retryable`, the same message with the error's
    * client_msg_id can be sent again and is never stored twice.
    */
   sendMessage(message: OutgoingMessage, options?: Omit<CallOptions, "via">): Promise<MessageAckData>;
