@@ -363,6 +363,43 @@ test("silence alone loses no connection", async () => {
   expect(states).toEqual([]);
 });
 
+test("who connects anew on being told of the close is connected", async () => {
+  const im = await connected(alice);
+  const again = new Promise((resolve, reject) => {
+    const stop = im.on("state", () => {
+      stop();
+      im.connect().then(resolve, reject);
+    });
+  });
+  im.close();
+  expect(await again).toMatchObject({ user_id: alice.user_id });
+});
+
+test.each(["socket", "http"] as const)(
+  "what can not be sent is refused here, and the connection lives: %s",
+  async (via) => {
+    const im = await connected(alice);
+    const cut = "\u{1f600}".slice(0, 1);
+    for (const [code, asked] of [
+      ["invalid_argument", im.user.getUser({ user_id: cut }, { via })],
+      ["invalid_argument", im.user.listUsers({ query: cut }, { via })],
+      ["invalid_argument", im.user.getMe({}, { via, timeout_ms: -1 })],
+      ["invalid_argument", im.user.getMe({}, { via, timeout_ms: Number.NaN })],
+    ] as const) {
+      expect(await failure(asked)).toMatchObject({ code });
+    }
+    for (const timeout_ms of [1500.5, 2 ** 40, Number.POSITIVE_INFINITY]) {
+      expect(await im.user.getMe({}, { via, timeout_ms })).toMatchObject({ user_id: alice.user_id });
+    }
+    const content = `${"\u{1f600}"} \\ud800 \\\\ud800`;
+    await im.sendMessage({ conversation_id, content });
+    expect(await failure(im.sendMessage({ conversation_id, content: `a${cut}` }))).toMatchObject({
+      code: "invalid_argument",
+      retryable: false,
+    });
+  },
+);
+
 test("connect can be given up", async () => {
   const im = createClient({ url: `http://${await freeAddress()}`, getToken: () => alice.token });
   clients.push(im);

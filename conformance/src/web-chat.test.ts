@@ -2,8 +2,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createClient, type NewMessageData } from "@im-gateway/client";
 import { waitFor } from "@im-gateway/tools/process";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startBrowser } from "./browser.ts";
 import { gatewayCommands } from "./world.ts";
@@ -107,6 +108,64 @@ test("alice and bob chat", async () => {
   await alice.getByRole("button", { name: "Log out" }).click();
   await alice.getByRole("button", { name: "Log in" }).waitFor();
 }, 60_000);
+
+test("a message that uses another one's client_msg_id hides nothing", async () => {
+  const page = await window({ width: 800, height: 600 });
+  await page.getByLabel("Username", { exact: true }).fill("Zoe");
+  await page.getByRole("button", { name: "Join as guest" }).click();
+  await page.getByText("online", { exact: true }).waitFor();
+  const tokens = await createClient({ url, getToken: () => "" }).auth.guest({});
+  const im = createClient({ url, getToken: () => tokens.access_token });
+  await im.connect();
+  const zoe = (await page.locator("#my-id").textContent()) ?? "";
+  const { conversation_id } = await im.conversation.createConversation({ type: 1, member_ids: [zoe] });
+  await im.sendMessage({ conversation_id, content: "hello" });
+  await page.locator("#conversations button").click();
+  const comes = new Promise<NewMessageData>((resolve) => im.on("new-message", resolve));
+  await say(page, "the first");
+  const { client_msg_id } = await comes;
+  await im.sendMessage({ conversation_id, content: "the second", client_msg_id });
+  await page.locator("#messages").getByText("the second").waitFor();
+  expect(await page.locator("#messages .content").allTextContents()).toEqual(["hello", "the first", "the second"]);
+  im.close();
+});
+
+test("who logs in after somebody else sees nothing of theirs, however slow the gateway is", async () => {
+  const page = await window({ width: 800, height: 600 });
+  const join = async (name: string): Promise<void> => {
+    await page.getByLabel("Username", { exact: true }).fill(name);
+    await page.getByRole("button", { name: "Join as guest" }).click();
+    await page.getByText("online", { exact: true }).waitFor();
+  };
+  await join("first");
+  const tokens = await createClient({ url, getToken: () => "" }).auth.guest({});
+  const im = createClient({ url, getToken: () => tokens.access_token });
+  await im.connect();
+  const first = (await page.locator("#my-id").textContent()) ?? "";
+  const { conversation_id } = await im.conversation.createConversation({ type: 1, member_ids: [first] });
+  await im.sendMessage({ conversation_id, content: "hello" });
+  await page.locator("#conversations button").click();
+  await page.getByLabel("Message", { exact: true }).fill("a draft");
+  const leaving = new Promise<Route>((resolve) => void page.route("**/api/v1/auth/logout", resolve));
+  await page.getByRole("button", { name: "Log out" }).click();
+  const logout = await leaving;
+  await join("second");
+  expect(await page.locator("#compose textarea").inputValue()).toBe("");
+  await page.evaluate(() => {
+    const list = document.getElementById("conversations") ?? document.body;
+    new MutationObserver(() => {
+      document.title += list.textContent;
+    }).observe(list, { childList: true });
+  });
+  await im.sendMessage({ conversation_id, content: "for the first" });
+  const second = (await page.locator("#my-id").textContent()) ?? "";
+  const own = await im.conversation.createConversation({ type: 1, member_ids: [second] });
+  await im.sendMessage({ conversation_id: own.conversation_id, content: "for the second" });
+  await page.locator("#conversations").getByText("for the second").waitFor();
+  expect(await page.title()).not.toContain("for the first");
+  await logout.continue();
+  im.close();
+});
 
 test("a wrong password is said, a guest needs none", async () => {
   const page = await window({ width: 800, height: 600 });

@@ -252,7 +252,7 @@ function chat(session) {
       conversation.messages().map((message) => {
         const mine = message.sender_id === user.user_id;
         const sender = isGroup && !mine ? (names.get(message.sender_id) ?? message.sender_id) : undefined;
-        return [message.client_msg_id || message.message_id, { ...message, mine, sender }];
+        return [`${message.sender_id} ${message.client_msg_id || message.message_id}`, { ...message, mine, sender }];
       }),
     );
     scroll.scrollTop = atBottom ? scroll.scrollHeight : scroll.scrollHeight - fromBottom;
@@ -349,6 +349,8 @@ function chat(session) {
     byId("login").hidden = false;
     byId("conversations").replaceChildren();
     byId("messages").replaceChildren();
+    byId("compose").reset();
+    byId("start").reset();
     byId("login").querySelector(".problem").textContent = why;
   };
 

@@ -9,7 +9,10 @@ export function createConversation(im, conversation_id) {
 
   const add = (message) => {
     stored.set(message.seq_id, message);
-    sending.delete(message.client_msg_id);
+    // Everybody can see a client_msg_id, and use it for a message of their own.
+    if (sending.get(message.client_msg_id)?.sender_id === message.sender_id) {
+      sending.delete(message.client_msg_id);
+    }
   };
 
   return {

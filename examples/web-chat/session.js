@@ -42,6 +42,8 @@ function openSession(first) {
     user: first.user,
     async end() {
       sessionStorage.removeItem(key);
+      // First, so that nothing comes any more into a page that may be somebody else's by the time of the answer.
+      im.close();
       try {
         await im.auth.logout();
       } catch (error) {
@@ -49,8 +51,6 @@ function openSession(first) {
         if (!(error instanceof ImError)) {
           throw error;
         }
-      } finally {
-        im.close();
       }
     },
   };

@@ -2,6 +2,7 @@
 import { addresses } from "./addresses.ts";
 import type { CallOptions } from "./call-options.ts";
 import { type ConnectionState, createConnection } from "./connection.ts";
+import { wholeMs } from "./deadline.ts";
 import { createEmitter, type Listener } from "./emitter.ts";
 import { ImError, readError } from "./errors.ts";
 import { type Methods, routes, type Services, servicesPackage } from "./gen/methods.ts";
@@ -66,7 +67,7 @@ export interface Client extends Services {
   on<E extends keyof ClientEvents>(event: E, listener: Listener<ClientEvents[E]>): () => void;
   off<E extends keyof ClientEvents>(event: E, listener: Listener<ClientEvents[E]>): void;
   /**
-   * Resolves on the ack: Kafka has the message. Its seq_id comes with `message-stored`. Rejects with an ImError; where that is `retryable`, the same message with the error's
+   * Resolves on the ack: Kafka has the message; `message-stored` comes when the back end has it too, or the event `error`. Rejects with an ImError; where that is `retryable`, the same message with the error's
    * client_msg_id can be sent again and is never stored twice.
    */
   sendMessage(message: OutgoingMessage, options?: Omit<CallOptions, "via">): Promise<MessageAckData>;
@@ -125,7 +126,7 @@ export function createClient(options: ClientOptions): Client {
       return http.call(route, request, callOptions);
     }
     const { timeout_ms } = callOptions;
-    const frame = { method, request, ...(timeout_ms ? { timeout_ms } : {}) };
+    const frame = { method, request, ...(timeout_ms ? { timeout_ms: wholeMs(timeout_ms) } : {}) };
     return (await connection.link.request("call", frame, callOptions)).response;
   };
 

@@ -147,8 +147,10 @@ export function createConnection(options: ConnectionOptions): Connection {
     }
     attempt = 0;
     window = undefined;
+    // Not who connects anew when told of it.
+    const ended = waiters.splice(0);
     enter({ t: "closed" });
-    for (const { reject } of waiters.splice(0)) {
+    for (const { reject } of ended) {
       reject(error);
     }
     if (tell) {

@@ -1,9 +1,21 @@
 // A caller's signal and a time limit as one signal.
 import type { CallOptions } from "./call-options.ts";
+import { ImError } from "./errors.ts";
 
-/** @param defaultMs 0: no limit */
+/** What timers and the gateway can count: 24 days. */
+const longestMs = 2 ** 31 - 1;
+
+/** @throws ImError invalid_argument for what is no time */
+export function wholeMs(timeoutMs: number): number {
+  if (!(timeoutMs >= 0)) {
+    throw new ImError("invalid_argument", "INVALID_TIMEOUT", `timeout_ms: ${timeoutMs} is no time`);
+  }
+  return Math.min(Math.ceil(timeoutMs), longestMs);
+}
+
+/** @param defaultMs 0: no limit. @throws ImError invalid_argument for a timeout_ms that is no time */
 export function deadline({ signal, timeout_ms }: CallOptions, defaultMs: number): AbortSignal {
-  const limitMs = timeout_ms ?? defaultMs;
+  const limitMs = wholeMs(timeout_ms ?? defaultMs);
   const signals = signal === undefined ? [] : [signal];
   return AbortSignal.any(limitMs === 0 ? signals : [...signals, AbortSignal.timeout(limitMs)]);
 }

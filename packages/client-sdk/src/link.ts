@@ -4,6 +4,7 @@ import { connectionLost } from "./close-codes.ts";
 import { deadline } from "./deadline.ts";
 import { abortError, ImError, isObject, readError } from "./errors.ts";
 import type { ClientFrames, ConnectedData, JsonObject } from "./gen/types.ts";
+import { toJson } from "./json.ts";
 
 export interface LinkOptions {
   readonly url: string;
@@ -61,7 +62,7 @@ export function openLink(options: LinkOptions): Link {
   };
 
   const send = (type: string, data: object, message_id: string): void => {
-    const text = JSON.stringify({ type, message_id, data, timestamp: Date.now() });
+    const text = toJson({ type, message_id, data, timestamp: Date.now() });
     // The gateway would close the socket for good.
     if (text.length * 3 > maxFrameBytes && new TextEncoder().encode(text).length > maxFrameBytes) {
       const message = `the frame is larger than ${maxFrameBytes} bytes`;

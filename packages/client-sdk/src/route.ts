@@ -1,6 +1,7 @@
 // A method's route and a request → an HTTP request.
 import { ImError } from "./errors.ts";
 import type { JsonObject } from "./gen/types.ts";
+import { toJson } from "./json.ts";
 
 export interface HttpRequest {
   readonly method: string;
@@ -11,10 +12,11 @@ export interface HttpRequest {
 
 /**
  * @param route a line of the generated table: verb, path, where the body goes
- * @throws ImError invalid_argument for what no URL can carry
+ * @throws ImError invalid_argument for what neither a URL nor JSON can carry
  */
 export function toHttpRequest(route: string, request: JsonObject): HttpRequest {
   const [method = "", template = "", bodyField] = route.split(" ");
+  toJson(request);
   const rest: JsonObject = { ...request };
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = String(rest[name] ?? "");

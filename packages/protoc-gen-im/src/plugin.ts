@@ -10,7 +10,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { checkContract } from "@im-gateway/core";
 import { documentFiles } from "./document-files.ts";
 import { referencePages } from "./reference/reference-pages.ts";
-import { sdkFiles } from "./sdk/sdk-files.ts";
+import { sdkFiles, servicesPackage } from "./sdk/sdk-files.ts";
 
 /** What a target makes of the contract: files by their path below the target's output folder. */
 export type Target = (contract: FileRegistry) => ReadonlyMap<string, string>;
@@ -40,6 +40,9 @@ export const plugin: Plugin = {
   },
 };
 
+/** Of the services of the internal port. */
+const gatewayPackage = "im.gateway.v1";
+
 /** What no gateway would start with is not generated from. */
 function requireServable(contract: FileRegistry): void {
   const clientFrame = contract.getMessage("im.gateway.v1.ClientFrame");
@@ -47,7 +50,13 @@ function requireServable(contract: FileRegistry): void {
     throw new Error("the contract has no im.gateway.v1.ClientFrame");
   }
   const services = [...contract].filter((type) => type.kind === "service");
-  const own = (type: (typeof services)[number]): boolean => type.file.proto.package === "im.gateway.v1";
+  const own = (type: (typeof services)[number]): boolean => type.file.proto.package === gatewayPackage;
+  const stranger = services.find(({ file }) => ![servicesPackage, gatewayPackage].includes(file.proto.package));
+  if (stranger !== undefined) {
+    throw new Error(
+      `${stranger.file.name}.proto: ${stranger.typeName}: services for clients are of package ${servicesPackage}, for back ends of ${gatewayPackage}`,
+    );
+  }
   try {
     checkContract({
       clients: services.filter((service) => !own(service)),

@@ -58,6 +58,13 @@ test.each<[string, string, string | RegExp, string, string]>([
   ["a path variable that is no field", user, "{user_id}", "{name}", "has no field name"],
   ["two methods on one path", user, "/api/v1/presence", "/api/v1/users/me", "GET /api/v1/users/me"],
   [
+    "a service that nothing would be generated of",
+    "im/gateway/v1/push.proto",
+    "package im.gateway.v1;",
+    "package acme.v1;",
+    `im/gateway/v1/push.proto: acme.v1.PushService: services for clients are of package im.logic.v1`,
+  ],
+  [
     "a frame that calls no method",
     "im/gateway/v1/frame.proto",
     "ConversationService/MarkRead",

@@ -44,11 +44,12 @@ function check(file: string, from: string, to: string): { readonly buf: Verdict;
   };
 }
 
-const [auth, group, frame, record] = [
+const [auth, group, frame, record, push] = [
   "im/logic/v1/auth.proto",
   "im/logic/v1/group.proto",
   "im/gateway/v1/frame.proto",
   "im/gateway/v1/record.proto",
+  "im/gateway/v1/push.proto",
 ];
 
 test.each<[what: string, file: string, from: string, to: string, said: string]>([
@@ -173,6 +174,48 @@ test.each<[what: string, file: string, from: string, to: string, said: string]>(
     "im.gateway.v1.UpstreamRecord topic was upstream, key conversation_id, is up, key conversation_id",
   ],
   [
+    "another class of rate",
+    auth,
+    "rate_class: RATE_CLASS_LOGIN",
+    "rate_class: RATE_CLASS_READ",
+    "im.logic.v1.AuthService/Register rate_class was login, is read",
+  ],
+  [
+    "a field that became required",
+    push,
+    "string device_id = 2;",
+    "string device_id = 2 [(google.api.field_behavior) = REQUIRED];",
+    "im.gateway.v1.KickRequest.device_id required was false, is true",
+  ],
+  [
+    "a required field in a message that was there",
+    push,
+    "string device_id = 2;",
+    "string device_id = 2;\n  string why = 9 [(google.api.field_behavior) = REQUIRED];",
+    "im.gateway.v1.KickRequest.why required is true of a field that was not there",
+  ],
+  [
+    "a rule that lets less pass",
+    push,
+    "max_len = 128",
+    "max_len = 12",
+    'im.gateway.v1.KickRequest.reason rules was {"string":{"maxLen":"128"}}, is {"string":{"maxLen":"12"}}',
+  ],
+  [
+    "a rule where there was none",
+    push,
+    "string device_id = 2;",
+    "string device_id = 2 [(buf.validate.field).string.max_len = 8];",
+    'im.gateway.v1.KickRequest.device_id rules was none, is {"string":{"maxLen":"8"}}',
+  ],
+  [
+    "a zero that is no longer written",
+    group,
+    "string owner_id = 5;",
+    "optional string owner_id = 5;",
+    "im.logic.v1.Group.owner_id presence was implicit, is explicit",
+  ],
+  [
     "another key of a topic",
     record,
     'topic: "user-events"\n    key: "user_id"',
@@ -194,6 +237,13 @@ test.each<[what: string, file: string, from: string, to: string]>([
     'message LookRequest {}\nmessage LookResponse {}\nservice AuthService {\n  rpc Look(LookRequest) returns (LookResponse) {\n    option (google.api.http) = {get: "/api/v1/auth"};\n    option (im.options.v1.method) = {auth: AUTH_USER};\n  }',
   ],
   ["a field", group, "string owner_id = 5;", "string owner_id = 5;\n  string motto = 99;"],
+  ["a rule that is gone", push, " [(buf.validate.field).string.max_len = 128]", ""],
+  [
+    "a field that may be left out",
+    push,
+    "string user_id = 1 [(google.api.field_behavior) = REQUIRED];",
+    "string user_id = 1;",
+  ],
   ["a frame", frame, "Ping ping = 16;", "Ping ping = 16;\n    Ack wave = 17;"],
   [
     "a second route",
@@ -201,6 +251,6 @@ test.each<[what: string, file: string, from: string, to: string]>([
     'get: "/api/v1/groups/{group_id}"',
     'get: "/api/v1/groups/{group_id}"\n additional_bindings: {get: "/api/v1/g/{group_id}"}\n',
   ],
-])("neither minds %s more", (_what, file, from, to) => {
+])("neither minds more: %s", (_what, file, from, to) => {
   expect(check(file, from, to)).toEqual({ buf: { status: 0, said: "" }, ours: { status: 0, said: "" } });
 });

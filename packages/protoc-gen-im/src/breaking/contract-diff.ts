@@ -3,18 +3,24 @@ import { createFileRegistry, type FileRegistry, fromBinary } from "@bufbuild/pro
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { factsOf } from "./facts.ts";
 
-/** @returns one line a break, `file: what was …, is …`, sorted; additions break nothing */
+/** @returns one line a break, `file: what was …, is …`, sorted; additions break nothing, but a required field */
 export function contractBreaks(before: FileRegistry, after: FileRegistry): readonly string[] {
-  const is = factsOf(after);
-  return [...factsOf(before).values()]
-    .flatMap(({ file, name, value, removable }) => {
-      const now = is.get(name);
-      if (now === undefined) {
-        return removable ? [] : [`${file}: ${name} was ${value}, is gone${instead(name, [...is.keys()])}`];
-      }
-      return now.value === value ? [] : [`${file}: ${name} was ${value}, is ${now.value}`];
-    })
-    .sort();
+  const [was, is] = [factsOf(before), factsOf(after)];
+  const lost = [...was.values()].flatMap(({ file, name, value, removable, harmless }) => {
+    const now = is.get(name);
+    if (now === undefined) {
+      return removable ? [] : [`${file}: ${name} was ${value}, is gone${instead(name, [...is.keys()])}`];
+    }
+    return now.value === value || now.value === harmless ? [] : [`${file}: ${name} was ${value}, is ${now.value}`];
+  });
+  // A message that was whole before now lacks something.
+  const asked = [...is.values()]
+    .filter(
+      ({ owner, name, value }) =>
+        name.endsWith(" required") && value === "true" && !was.has(name) && before.getMessage(owner),
+    )
+    .map(({ file, name }) => `${file}: ${name} is true of a field that was not there`);
+  return [...lost, ...asked].sort();
 }
 
 /** @param image what `buf build` writes */

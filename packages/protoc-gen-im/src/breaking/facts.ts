@@ -2,23 +2,31 @@
 import {
   type DescEnum,
   type DescField,
+  type DescMessage,
   type DescMethod,
+  type DescService,
   type FileRegistry,
   getOption,
   hasOption,
+  toJson,
 } from "@bufbuild/protobuf";
-import { http, options } from "@im-gateway/proto";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { FieldBehavior, FieldRulesSchema, field_behavior, fieldRules, http, options } from "@im-gateway/proto";
 import { framesOf, recordsOf } from "../contract/frames.ts";
 
 /** One thing that must stay as it is. */
 export interface Fact {
   /** `im/logic/v1/auth.proto` */
   readonly file: string;
+  /** The message or service that it is about. */
+  readonly owner: string;
   /** Of what, `im.logic.v1.AuthService/Login auth`: unique. */
   readonly name: string;
   readonly value: string;
   /** It may go away together with what it is about; what buf says of that is enough. */
   readonly removable: boolean;
+  /** The value that asks nothing of who sends it. */
+  readonly harmless?: string;
 }
 
 export function factsOf(contract: FileRegistry): ReadonlyMap<string, Fact> {
@@ -28,6 +36,7 @@ export function factsOf(contract: FileRegistry): ReadonlyMap<string, Fact> {
   const facts = [
     ...methods.flatMap(methodFacts),
     ...fields.map(identityFact),
+    ...fields.flatMap(fieldFacts),
     ...frameFacts(contract),
     ...recordsOf(contract).map(({ message, topic, key }) =>
       fact(message, `${message.typeName} topic`, `${topic}, key ${key}`),
@@ -38,7 +47,7 @@ export function factsOf(contract: FileRegistry): ReadonlyMap<string, Fact> {
 
 function methodFacts(method: DescMethod): readonly Fact[] {
   const name = `${method.parent.typeName}/${method.name}`;
-  const { auth, target, successStatus, idempotent } = getOption(method, options.method);
+  const { auth, target, successStatus, idempotent, rateClass } = getOption(method, options.method);
   const rule = hasOption(method, http) ? getOption(method, http) : undefined;
   const routes = rule === undefined ? [] : [rule, ...rule.additionalBindings];
   const of = (what: string, value: string): Fact => fact(method.parent, `${name} ${what}`, value);
@@ -47,6 +56,7 @@ function methodFacts(method: DescMethod): readonly Fact[] {
     of("auth", numberName(options.AuthSchema, auth)),
     of("target", numberName(options.TargetSchema, target || options.Target.LOGIC)),
     of("success_status", String(successStatus || 200)),
+    of("rate_class", numberName(options.RateClassSchema, rateClass)),
     of("idempotent", String(idempotent)),
     ...routes.map(({ pattern, body, responseBody }) => {
       const [verb, path] =
@@ -70,6 +80,25 @@ function identityFact(field: DescField): Fact {
   };
 }
 
+function fieldFacts(field: DescField): readonly Fact[] {
+  const of = (what: string, value: string): Fact => ({
+    ...fact(field.parent, `${field.parent.typeName}.${field.name} ${what}`, value),
+    removable: true,
+  });
+  const isRequired = getOption(field, field_behavior).includes(FieldBehavior.REQUIRED);
+  return [
+    { ...of("required", String(isRequired)), harmless: "false" },
+    // Looser rules than before are named too: nobody can tell by a program what an expression lets pass.
+    { ...of("rules", hasOption(field, fieldRules) ? rulesOf(field) : "none"), harmless: "none" },
+    // Without a value it is written as its zero, or not at all.
+    of("presence", field.presence === FeatureSet_FieldPresence.IMPLICIT ? "implicit" : "explicit"),
+  ];
+}
+
+function rulesOf(field: DescField): string {
+  return JSON.stringify(toJson(FieldRulesSchema, getOption(field, fieldRules)));
+}
+
 function frameFacts(contract: FileRegistry): readonly Fact[] {
   const { client, server } = framesOf(contract);
   const sides = [
@@ -85,8 +114,8 @@ function frameFacts(contract: FileRegistry): readonly Fact[] {
   });
 }
 
-function fact(owner: { readonly file: { readonly name: string } }, name: string, value: string): Fact {
-  return { file: `${owner.file.name}.proto`, name, value, removable: false };
+function fact(owner: DescMessage | DescService, name: string, value: string): Fact {
+  return { file: `${owner.file.name}.proto`, owner: owner.typeName, name, value, removable: false };
 }
 
 function numberName(desc: DescEnum, number: number): string {
