@@ -3,7 +3,7 @@ import { create, type DescField, type DescMessage, fromJson, type MessageShape }
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { fieldsByName } from "./names.ts";
-import { BadValue, badValueMessage, mapKey, singleValue } from "./scalars.ts";
+import { BadValue, badValueMessage, isWrapper, mapKey, singleValue } from "./scalars.ts";
 import { isJsonObject, type JsonTree, withoutBigints } from "./text.ts";
 
 /**
@@ -147,7 +147,16 @@ function readField(message: ReflectMessage, field: DescField, json: JsonTree, pa
 }
 
 function readNested(desc: DescMessage, json: JsonTree, path: string, reading: Reading): ReflectMessage {
+  const [value] = desc.fields;
+  if (isWrapper(desc) && value?.fieldKind === "scalar") {
+    const wrapper = unchecked(desc);
+    wrapper.set(value, singleValue(value, json));
+    return wrapper;
+  }
   if (desc.typeName.startsWith("google.protobuf.")) {
+    if (isDeeper(json, maxFreeDepth)) {
+      throw new BadValue(`is nested deeper than ${maxFreeDepth}`);
+    }
     try {
       return reflect(desc, fromJson(desc, withoutBigints(json)));
     } catch (cause) {
@@ -157,6 +166,16 @@ function readNested(desc: DescMessage, json: JsonTree, path: string, reading: Re
   const nested = unchecked(desc);
   readFields(nested, json, path, reading);
   return nested;
+}
+
+/** Of a Struct, Value or ListValue: each level is two messages in binary, where readers stop at 100. */
+const maxFreeDepth = 45;
+
+function isDeeper(json: JsonTree, depth: number): boolean {
+  if (typeof json !== "object" || json === null) {
+    return false;
+  }
+  return depth === 0 || Object.values(json).some((item: JsonTree) => isDeeper(item, depth - 1));
 }
 
 function pathOf(parent: string, name: string): string {

@@ -13,6 +13,7 @@ import { base64Encode } from "@bufbuild/protobuf/wire";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { failure } from "../errors.ts";
+import { isWrapper } from "./scalars.ts";
 
 /**
  * The message as a JSON value: snake_case, zero values written, absent messages and unset optionals not, enums and 64-bit integers as numbers.
@@ -73,6 +74,10 @@ function writeItem(field: { readonly scalar: ScalarType | undefined }, item: unk
 }
 
 function writeNested(message: ReflectMessage): JsonValue {
+  const [value] = message.fields;
+  if (isWrapper(message.desc) && value?.fieldKind === "scalar") {
+    return writeField(message, value);
+  }
   return message.desc.typeName.startsWith("google.protobuf.")
     ? toJson(message.desc, message.message)
     : writeFields(message);
