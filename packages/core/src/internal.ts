@@ -11,7 +11,7 @@ import { PushService } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { logFailure } from "./calls.ts";
 import { toConnectError } from "./error-json.ts";
-import { failure } from "./errors.ts";
+import { codeName, failure } from "./errors.ts";
 import { rawPathOf, transcode } from "./http.ts";
 import { bearerToken } from "./identity/token.ts";
 import { createMethods, methodName, prepareRequest } from "./methods.ts";
@@ -77,7 +77,7 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
       if (procedure === undefined) {
         return await transcode(transcoder, request, rawPath, maxBodyBytes, observer);
       }
-      const response = await procedure(request);
+      const response = await inOwnWords(await procedure(request));
       observer?.answered(methodLabel(request.method), path, response.status, (performance.now() - startedMs) / 1000);
       return response;
     } catch (thrown) {
@@ -86,6 +86,29 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
       return response;
     }
   };
+}
+
+/** What Connect refuses by itself, by status. */
+const refusals: Readonly<Record<number, readonly [Code, string]>> = {
+  405: [Code.Unimplemented, "this path answers POST"],
+  415: [Code.InvalidArgument, "the content type must be application/json or application/proto"],
+  429: [Code.ResourceExhausted, "the body is too large"],
+  500: [Code.Internal, "internal error"],
+  501: [Code.Unimplemented, "the body must not be compressed"],
+};
+
+/** Errors of ours have details; those without are in the library's words, which are for nobody. Status and shape stay Connect's. */
+async function inOwnWords(response: Response): Promise<Response> {
+  if (response.ok) {
+    return response;
+  }
+  const { status } = response;
+  const told = await response.text();
+  if (told.includes('"details":[')) {
+    return new Response(told, { status, headers: response.headers });
+  }
+  const [code, message] = refusals[status] ?? [Code.InvalidArgument, "the request can not be read"];
+  return Response.json({ code: codeName(code), message }, { status, headers: status === 405 ? { allow: "POST" } : {} });
 }
 
 /** In a time that does not tell how much of it is right. */

@@ -1,10 +1,19 @@
 // JSON → message, by descriptor: the reading half of the JSON profile (CONTRACT §1).
-import { create, type DescField, type DescMessage, fromJson, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type MessageShape,
+  type Registry,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { fieldsByName } from "./names.ts";
-import { BadValue, badValueMessage, mapKey, singleValue } from "./scalars.ts";
-import { isJsonObject, type JsonTree, withoutBigints } from "./text.ts";
+import { BadValue, badValueMessage, isWrapper, mapKey, singleValue } from "./scalars.ts";
+import { isJsonObject, type JsonObjectTree, type JsonTree, withoutBigints } from "./text.ts";
 
 /**
  * Unknown fields, and numbers that an enum does not have, are refused on REST and in `call`; in frames and records, which may be newer than the
@@ -14,6 +23,8 @@ export type UnknownFields = "refuse" | "ignore";
 
 interface Reading {
   readonly unknownFields: UnknownFields;
+  /** What an Any can hold. */
+  readonly types: Registry | undefined;
   readonly violations: FieldViolation[];
 }
 
@@ -39,13 +50,37 @@ export function unchecked(desc: DescMessage): ReflectMessage {
 
 /**
  * Reads the fields of `json` into an empty message.
+ * @param types what an Any can hold: in an Any another type is refused
  * @throws ConnectError invalid_argument with a violation for each bad field
  */
-export function readInto(message: ReflectMessage, json: JsonTree, unknownFields: UnknownFields): void {
-  const reading: Reading = { unknownFields, violations: [] };
-  readFields(message, json, "", reading);
+export function readInto(
+  message: ReflectMessage,
+  json: JsonTree,
+  unknownFields: UnknownFields,
+  types?: Registry,
+): void {
+  const reading: Reading = { unknownFields, types, violations: [] };
+  if (message.fields.length > 0 && message.desc.typeName.startsWith("google.protobuf.")) {
+    readWhole(message, json, reading);
+  } else {
+    readFields(message, json, "", reading);
+  }
   if (reading.violations.length > 0) {
     throw invalidFields(...reading.violations);
+  }
+}
+
+/** A well-known type that has a JSON form of its own. */
+function readWhole(message: ReflectMessage, json: JsonTree, reading: Reading): void {
+  try {
+    const whole = readNested(message.desc, json, "", reading);
+    for (const field of whole.fields) {
+      if (whole.isSet(field)) {
+        message.set(field, whole.get(field));
+      }
+    }
+  } catch (error) {
+    refuse(reading, "", badValueMessage(error));
   }
 }
 
@@ -147,7 +182,19 @@ function readField(message: ReflectMessage, field: DescField, json: JsonTree, pa
 }
 
 function readNested(desc: DescMessage, json: JsonTree, path: string, reading: Reading): ReflectMessage {
+  const [value] = desc.fields;
+  if (isWrapper(desc) && value?.fieldKind === "scalar") {
+    const wrapper = unchecked(desc);
+    wrapper.set(value, singleValue(value, json));
+    return wrapper;
+  }
+  if (desc.typeName === AnySchema.typeName && isJsonObject(json) && Object.keys(json).length > 0) {
+    return readAny(json, path, reading);
+  }
   if (desc.typeName.startsWith("google.protobuf.")) {
+    if (isDeeper(json, maxFreeDepth)) {
+      throw new BadValue(`is nested deeper than ${maxFreeDepth}`);
+    }
     try {
       return reflect(desc, fromJson(desc, withoutBigints(json)));
     } catch (cause) {
@@ -157,6 +204,30 @@ function readNested(desc: DescMessage, json: JsonTree, path: string, reading: Re
   const nested = unchecked(desc);
   readFields(nested, json, path, reading);
   return nested;
+}
+
+function readAny({ "@type": typeUrl, ...rest }: JsonObjectTree, path: string, reading: Reading): ReflectMessage {
+  const type = typeof typeUrl === "string" ? typeUrl : "";
+  const desc = reading.types?.getMessage(type.slice(type.lastIndexOf("/") + 1));
+  if (desc === undefined || !type.includes("/")) {
+    throw new BadValue("has no @type that is known here");
+  }
+  const own = desc.typeName.startsWith("google.protobuf.");
+  if (own && (rest.value === undefined || Object.keys(rest).length > 1)) {
+    throw new BadValue(`is not a ${desc.name}`);
+  }
+  const { message } = readNested(desc, own && rest.value !== undefined ? rest.value : rest, path, reading);
+  return reflect(AnySchema, create(AnySchema, { typeUrl: type, value: toBinary(desc, message) }));
+}
+
+/** Of a Struct, Value or ListValue: each level is two messages in binary, where readers stop at 100. */
+const maxFreeDepth = 45;
+
+function isDeeper(json: JsonTree, depth: number): boolean {
+  if (typeof json !== "object" || json === null) {
+    return false;
+  }
+  return depth === 0 || Object.values(json).some((item: JsonTree) => isDeeper(item, depth - 1));
 }
 
 function pathOf(parent: string, name: string): string {

@@ -8,6 +8,8 @@ const maxInteger = 2n ** 53n;
 /** The largest of 32 bits. */
 const maxFloat = (2 - 2 ** -23) * 2 ** 127;
 const DECIMAL = /^-?(0|[1-9]\d*)$/;
+/** RFC 8259 §6. */
+const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?(e[+-]?\d+)?$/i;
 /** Well-known types that are one text in JSON. */
 const textTypes: ReadonlySet<string> = new Set(
   ["Timestamp", "Duration", "FieldMask"].map((name) => `google.protobuf.${name}`),
@@ -50,6 +52,11 @@ export function readText(message: ReflectMessage, field: DescField, texts: reado
 /** A well-known type that a query can give. */
 export function isTextual({ typeName }: DescMessage): boolean {
   return textTypes.has(typeName) || WRAPPER.test(typeName);
+}
+
+/** Int64Value and its like: in JSON the value, under the rules of its type. */
+export function isWrapper({ typeName }: DescMessage): boolean {
+  return WRAPPER.test(typeName);
 }
 
 function messageOfText(desc: DescMessage, text: string): ReflectMessage {
@@ -130,7 +137,7 @@ export function valueOfText(field: SingleField, text: string): unknown {
       return singleValue(field, text === "true" ? true : text === "false" ? false : null);
     case ScalarType.DOUBLE:
     case ScalarType.FLOAT:
-      return singleValue(field, text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
+      return singleValue(field, NUMBER.test(text) ? Number(text) : null);
     default:
       return singleValue(field, text);
   }

@@ -2,31 +2,41 @@
 import {
   type DescField,
   type DescMessage,
+  fromBinary,
+  isMessage,
   type JsonObject,
   type JsonValue,
   type MessageShape,
+  type Registry,
   ScalarType,
   toJson,
 } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 import { base64Encode } from "@bufbuild/protobuf/wire";
-import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { type Any, AnySchema, FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { failure } from "../errors.ts";
+import { isWrapper } from "./scalars.ts";
 
 /**
  * The message as a JSON value: snake_case, zero values written, absent messages and unset optionals not, enums and 64-bit integers as numbers.
+ * @param types what an Any can hold; what is not among them stays opaque, as base64 in `value`
  * @throws ConnectError internal when a 64-bit integer is beyond 2^53
  */
-export function writeMessage<D extends DescMessage>(desc: D, message: MessageShape<D>): JsonObject {
-  return writeFields(reflect(desc, message));
+export function writeMessage<D extends DescMessage>(desc: D, message: MessageShape<D>, types?: Registry): JsonObject {
+  return writeFields(reflect(desc, message), types);
 }
 
-function writeFields(message: ReflectMessage): JsonObject {
+/** The same for an answer, which may be a well-known type with a JSON form of its own. */
+export function writeAnswer<D extends DescMessage>(desc: D, message: MessageShape<D>, types?: Registry): JsonValue {
+  return writeNested(reflect(desc, message), types);
+}
+
+function writeFields(message: ReflectMessage, types: Registry | undefined): JsonObject {
   const out: JsonObject = {};
   for (const field of message.fields) {
     if (!hasPresence(field) || message.isSet(field)) {
-      out[field.name] = writeField(message, field);
+      out[field.name] = writeField(message, field, types);
     }
   }
   return out;
@@ -40,42 +50,71 @@ export function hasPresence(field: DescField): boolean {
   );
 }
 
-function writeField(message: ReflectMessage, field: DescField): JsonValue {
+function writeField(message: ReflectMessage, field: DescField, types: Registry | undefined): JsonValue {
   switch (field.fieldKind) {
     case "scalar":
       return writeScalar(field.scalar, message.get(field));
     case "enum":
       return message.get(field);
     case "message":
-      return writeNested(message.get(field));
+      return writeNested(message.get(field), types);
     case "list": {
       const items: JsonValue[] = [];
       for (const item of message.get(field)) {
-        items.push(writeItem(field, item));
+        items.push(writeItem(field, item, types));
       }
       return items;
     }
     case "map": {
       const entries: JsonObject = {};
       for (const [key, item] of message.get(field)) {
-        entries[String(key)] = writeItem(field, item);
+        entries[String(key)] = writeItem(field, item, types);
       }
       return entries;
     }
   }
 }
 
-function writeItem(field: { readonly scalar: ScalarType | undefined }, item: unknown): JsonValue {
+function writeItem(
+  field: { readonly scalar: ScalarType | undefined },
+  item: unknown,
+  types: Registry | undefined,
+): JsonValue {
   if (field.scalar !== undefined) {
     return writeScalar(field.scalar, item);
   }
-  return isReflectMessage(item) ? writeNested(item) : writeScalar(ScalarType.INT32, item);
+  return isReflectMessage(item) ? writeNested(item, types) : writeScalar(ScalarType.INT32, item);
 }
 
-function writeNested(message: ReflectMessage): JsonValue {
+function writeNested(message: ReflectMessage, types: Registry | undefined): JsonValue {
+  const [value] = message.fields;
+  if (isWrapper(message.desc) && value?.fieldKind === "scalar") {
+    return writeField(message, value, types);
+  }
+  if (isMessage(message.message, AnySchema)) {
+    return writeAny(message.message, types);
+  }
   return message.desc.typeName.startsWith("google.protobuf.")
     ? toJson(message.desc, message.message)
-    : writeFields(message);
+    : writeFields(message, types);
+}
+
+/** Of a back end: what is not what it says it is must not turn the answer into an error. */
+function writeAny({ typeUrl, value }: Any, types: Registry | undefined): JsonObject {
+  if (typeUrl === "") {
+    return {};
+  }
+  const desc = types?.getMessage(typeUrl.slice(typeUrl.lastIndexOf("/") + 1));
+  try {
+    if (desc !== undefined) {
+      const json = writeNested(reflect(desc, fromBinary(desc, value)), types);
+      const own = desc.typeName.startsWith("google.protobuf.");
+      return { "@type": typeUrl, ...(own ? { value: json } : Object(json)) };
+    }
+  } catch {
+    return { "@type": typeUrl, value: base64Encode(value) };
+  }
+  return { "@type": typeUrl, value: base64Encode(value) };
 }
 
 function writeScalar(type: ScalarType, value: unknown): JsonValue {

@@ -1,5 +1,5 @@
 // Path, query and body → request message.
-import type { DescField, Message } from "@bufbuild/protobuf";
+import type { DescField, Message, Registry } from "@bufbuild/protobuf";
 import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { type FieldViolation, invalidFields, maxViolations } from "../errors.ts";
 import { namedFields } from "../json/names.ts";
@@ -21,6 +21,7 @@ export interface BoundRequest {
  * @param query the raw query, without its `?`
  * @param body the parsed body; undefined where there is none
  * @param allowedQueryKeys query keys that are no field of the request and are passed over
+ * @param types what an Any of the body can hold
  * @throws ConnectError invalid_argument, a violation for each field that does not fit
  */
 export function bindRequest(
@@ -29,13 +30,14 @@ export function bindRequest(
   query: string,
   body: JsonTree | undefined,
   allowedQueryKeys: ReadonlySet<string>,
+  types?: Registry,
 ): BoundRequest {
   const { input } = route.method;
   const json = bodyFields(route, body);
   refuseBound(route, json);
   const target = unchecked(input);
   if (json !== undefined) {
-    readInto(target, json, "refuse");
+    readInto(target, json, "refuse", types);
   }
   const named = json === undefined ? new Set<string>() : namedFields(input, json);
   const violations: FieldViolation[] = [];

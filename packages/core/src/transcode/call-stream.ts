@@ -1,5 +1,5 @@
 // Calls a server-streaming method and hands its messages on as they come.
-import type { DescMethodServerStreaming, Message } from "@bufbuild/protobuf";
+import type { DescMethodServerStreaming, Message, Registry } from "@bufbuild/protobuf";
 import type { ConnectError, Transport } from "@connectrpc/connect";
 import { errorBody } from "../error-json.ts";
 import type { Trace } from "../trace.ts";
@@ -16,6 +16,8 @@ export interface StreamHooks {
   readonly failed: (thrown: unknown) => ConnectError;
   /** Told once, when the stream has ended: at its end, by an error, or because nobody reads on. */
   readonly answered: (status: number) => void;
+  /** What an Any can hold. */
+  readonly types?: Registry | undefined;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function callStream(
   { route, type, message, spelled }: BoundCall,
   request: StreamRequest,
   { traceId, traceparent }: Trace,
-  { failed, answered }: StreamHooks,
+  { failed, answered, types }: StreamHooks,
 ): Promise<Response> {
   const over = new AbortController();
   const abort = (): void => over.abort();
@@ -69,7 +71,7 @@ export async function callStream(
     async next() {
       const result = begun && messages !== undefined ? await messages.next() : await first;
       begun = true;
-      return result.done ? undefined : shownAnswer(route, result.value);
+      return result.done ? undefined : shownAnswer(route, result.value, types);
     },
     errorBody: (thrown) => errorBody(failed(spelled(thrown)), traceId),
     ended() {

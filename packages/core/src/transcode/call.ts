@@ -1,7 +1,7 @@
 // A request that is bound and checked, and what its answer shows.
-import type { JsonValue, Message } from "@bufbuild/protobuf";
+import type { JsonValue, Message, Registry } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import { writeMessage } from "../json/write.ts";
+import { writeAnswer, writeMessage } from "../json/write.ts";
 import type { Route } from "./routes.ts";
 import type { StreamType } from "./stream-body.ts";
 
@@ -15,7 +15,8 @@ export interface BoundCall {
 }
 
 /** The body of an answer: the message, or the one field of it that the rule names. */
-export function shownAnswer({ method, responseField }: Route, message: Message): JsonValue {
-  const body = writeMessage(method.output, message);
-  return responseField === undefined ? body : (body[responseField.name] ?? null);
+export function shownAnswer({ method, responseField }: Route, message: Message, types?: Registry): JsonValue {
+  return responseField === undefined
+    ? writeAnswer(method.output, message, types)
+    : (writeMessage(method.output, message, types)[responseField.name] ?? null);
 }

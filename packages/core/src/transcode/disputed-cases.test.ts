@@ -236,9 +236,11 @@ const cases: Readonly<Record<string, readonly Row[]>> = {
     ["POST /pages", "200 7", json('{"pages":7}')],
   ],
   "well-known types in a query are what they are in JSON": [
-    ["GET /books/b?price=7&mask=name,bookId", '200 {"book_id":"b","mask":"name,bookId","price":"7"}'],
+    ["GET /books/b?price=7&mask=name,bookId", '200 {"book_id":"b","mask":"name,bookId","price":7}'],
     ["GET /books/b?published=1970-01-01T00:00:01Z", '200 {"book_id":"b","published":"1970-01-01T00:00:01Z"}'],
     ["GET /books/b?price=x&published=soon", "400 price, published"],
+    ["GET /books/b?price=9007199254740993", "400 price"],
+    ["POST /books", "400 price", json('{"price":9007199254740993}')],
     ["GET /books/b?labels=x&sequels=x&author=x", "400 labels, sequels, author"],
   ],
   "trailing slash, //: 404": [

@@ -16,7 +16,7 @@ import { buildRoutes, describeRoute, isUnary, type Route, type RouteMethod } fro
 import { streamTypes } from "./stream-body.ts";
 
 export interface TranscoderOptions<Caller> {
-  /** Where services that are given by name are looked up. */
+  /** Where services that are given by name are looked up, and the types that an Any holds. */
   readonly registry?: Registry;
   readonly services: readonly (DescService | string)[];
   readonly transport: Transport;
@@ -74,12 +74,12 @@ const httpMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", 
 
 /** @throws ConnectError internal when the contract can not be served: a bad template or rule, two methods on one route */
 export function createTranscoder<Caller = undefined>(options: TranscoderOptions<Caller>): Transcoder {
-  const { transport, authorize, prepare, onAnswer, onError } = options;
+  const { registry, transport, authorize, prepare, onAnswer, onError } = options;
   if (prepare !== undefined && authorize === undefined) {
     throw failure(Code.Internal, "BAD_OPTIONS", "prepare is told of a caller, whom authorize has to name");
   }
   const allowedQueryKeys = new Set(options.allowedQueryKeys);
-  const routes = buildRoutes(options.services.map((service) => findService(service, options.registry)));
+  const routes = buildRoutes(options.services.map((service) => findService(service, registry)));
   const trie = createRouteTrie<Route>(describeRoute);
   for (const route of routes) {
     trie.add(route.httpMethod, route.template, route);
@@ -113,7 +113,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
         who = authorize && { caller: await authorize(route.method, request.headers) };
         const call = bind(match.route, match.segments, query, request, who);
         if (!isUnary(route.method)) {
-          return await callStream(transport, route.method, call, request, trace, { failed, answered });
+          return await callStream(transport, route.method, call, request, trace, { failed, answered, types: registry });
         }
         response = await callUnary(route.method, call, request, trace);
       }
@@ -135,7 +135,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
     const accept = request.headers.get("accept");
     const type = isUnary(route.method) ? acceptedType(accept, ["application/json"]) : acceptedType(accept, streamTypes);
     const body = readBody(request.body, request.headers);
-    const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
+    const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys, registry);
     const spelled = (thrown: unknown): ConnectError =>
       inClientSpelling(toConnectError(thrown), input, withQueryKeys(bodyFields(route, body), query));
     if (prepare !== undefined && who !== undefined) {
@@ -159,7 +159,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
       .catch((thrown: unknown) => {
         throw spelled(thrown);
       });
-    return Response.json(shownAnswer(route, answer.message), { status: route.successStatus });
+    return Response.json(shownAnswer(route, answer.message, registry), { status: route.successStatus });
   };
 
   return {
@@ -173,7 +173,7 @@ export function createTranscoder<Caller = undefined>(options: TranscoderOptions<
       }
       const { route, segments } = match;
       const body = readBody(request.body, request.headers);
-      const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys);
+      const { message, named } = bindRequest(route, segments, query, body, allowedQueryKeys, registry);
       return { route, message, named };
     },
     fetch: async (request) => {
