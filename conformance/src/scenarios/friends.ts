@@ -31,7 +31,7 @@ export function friendScenarios(world: () => World): void {
         status: 1,
         created_at: expect.any(Number),
       };
-      expect(asked).toMatchObject({ status: 201, body: request });
+      expect(asked).toMatchObject({ status: 200, body: request });
       const received = await rest(second(), "GET", "/friends/requests", { token: bob.accessToken });
       expect(received.body).toEqual({ requests: [request], next_page_token: "" });
       const sent = await rest(second(), "GET", "/friends/requests?direction=sent", { token: bob.accessToken });

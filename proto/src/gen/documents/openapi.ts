@@ -1788,8 +1788,8 @@ export const openapi: JsonObject = {
           }
         },
         "responses": {
-          "201": {
-            "description": "Made.",
+          "200": {
+            "description": "Done.",
             "content": {
               "application/json": {
                 "schema": {
