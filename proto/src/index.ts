@@ -1,6 +1,10 @@
 // The generated contract under one name.
 
-export { type FieldRules, FieldRulesSchema, field as fieldRules } from "./gen/buf/validate/validate_pb.ts";
+export {
+  type FieldRules,
+  FieldRulesSchema,
+  field as fieldRules,
+} from "./gen/buf/validate/validate_pb.ts";
 export { http } from "./gen/google/api/annotations_pb.ts";
 export { FieldBehavior, field_behavior } from "./gen/google/api/field_behavior_pb.ts";
 export { type HttpRule, HttpRuleSchema } from "./gen/google/api/http_pb.ts";

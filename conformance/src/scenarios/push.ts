@@ -139,7 +139,10 @@ export function pushScenarios(world: () => World): void {
       const refused = await pushClient(own)
         .drain({})
         .catch((error: unknown) => ConnectError.from(error));
-      expect(refused).toMatchObject({ code: Code.Unauthenticated });
+      expect(refused).toMatchObject({
+        code: Code.Unauthenticated,
+        rawMessage: "an Authorization: Bearer header with internal.token is required",
+      });
       const guest = asRecord((await rest(own, "POST", "/auth/guest", { body: {} })).body);
       const socket = openSocket(`${own.ws}?token=${guest.access_token}`);
       await socket.next("connected");

@@ -81,7 +81,11 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
       observer?.answered(methodLabel(request.method), path, response.status, (performance.now() - startedMs) / 1000);
       return response;
     } catch (thrown) {
-      const response = errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+      const error = toConnectError(thrown);
+      const full = errorResponse(error, traceOf(request.headers.get("traceparent")).traceId);
+      const { status, headers } = full;
+      // Connect's clients read other details than ours, and none of the error where those do not fit.
+      const response = procedure === undefined ? full : connectError(error.code, error.rawMessage, status, headers);
       observer?.answered(methodLabel(request.method), procedure === undefined ? "none" : path, response.status, 0);
       return response;
     }
@@ -108,7 +112,12 @@ async function inOwnWords(response: Response): Promise<Response> {
     return new Response(told, { status, headers: response.headers });
   }
   const [code, message] = refusals[status] ?? [Code.InvalidArgument, "the request can not be read"];
-  return Response.json({ code: codeName(code), message }, { status, headers: status === 405 ? { allow: "POST" } : {} });
+  return connectError(code, message, status, new Headers(status === 405 ? { allow: "POST" } : {}));
+}
+
+/** An error without details, in the shape of the Connect protocol. */
+function connectError(code: Code, message: string, status: number, headers: Headers): Response {
+  return Response.json({ code: codeName(code), message }, { status, headers });
 }
 
 /** In a time that does not tell how much of it is right. */

@@ -104,25 +104,37 @@ describe("a request is completed", () => {
       "a short password",
       "AuthService/Register",
       { username: "u", password: "12345" },
-      ["password must be at least 6 characters"],
+      ["password must have 6 to 128 characters"],
     ],
     [
       "a page that is too large",
       "ConversationService/ListConversations",
       { page_size: 101 },
-      ["page_size must be greater than or equal to 0 and less than or equal to 100"],
+      ["page_size must be 0 to 100"],
     ],
     [
       "a bad cursor among good ones",
       "ConversationService/Sync",
       { cursors: { a: 1, b: -1 } },
-      ["cursors.b must be greater than or equal to 0"],
+      ["cursors.b must be at least 0"],
+    ],
+    [
+      "a direction that is none",
+      "FriendService/ListFriendRequests",
+      { direction: "up" },
+      ["direction must be one of received, sent"],
+    ],
+    [
+      "more than may be asked",
+      "UserService/ListPresences",
+      { user_ids: Array.from({ length: 101 }, String) },
+      ["user_ids must have at most 100 items"],
     ],
     [
       "a role that is for nobody",
       "GroupService/UpdateMemberRole",
       { group_id: "g", user_id: "u", role: 3 },
-      ["role must be in list [1, 2]"],
+      ["role must be one of 1, 2"],
     ],
   ])("one that sends %s is refused", (_name, name, json, expected) => {
     const { input } = method(name).desc;
