@@ -105,6 +105,15 @@ export async function connect(gateway: GatewayAddress, user: { readonly accessTo
   return Object.assign(socket, { connected: connected.data });
 }
 
+/** Resolves when im-logic knows of a connection of this user: notices are pushed to those that it knows, and not kept for others. */
+export async function untilOnline(gateway: GatewayAddress, user: User): Promise<void> {
+  const online = async (): Promise<boolean> => {
+    const { body } = await rest(gateway, "GET", `/presence?user_ids=${user.userId}`, { token: user.accessToken });
+    return asRecords(body.presences)[0]?.online === true;
+  };
+  await waitFor(online, { timeoutMs: deadlineMs, what: `${user.username} to be online` });
+}
+
 /** Any socket, authenticated or not. */
 export function openSocket(url: string, protocols: readonly string[] = []): ChatSocket {
   const frames: Frame[] = [];

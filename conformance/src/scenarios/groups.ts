@@ -1,6 +1,6 @@
 // Groups: joined by who knows the id, handed on, gone.
 import { describe, expect, test } from "vitest";
-import { asRecords, connect, direct, register, rest } from "../client.ts";
+import { asRecords, connect, direct, register, rest, untilOnline } from "../client.ts";
 import type { World } from "../world.ts";
 
 export function groupScenarios(world: () => World): void {
@@ -13,6 +13,7 @@ export function groupScenarios(world: () => World): void {
       const created = await rest(first(), "POST", "/groups", { token: owner.accessToken, body: { name: "open" } });
       const groupId = String(created.body.group_id);
       const [o, j] = [await connect(first(), owner), await connect(second(), joiner)];
+      await Promise.all([untilOnline(first(), owner), untilOnline(second(), joiner)]);
       const early = await rest(second(), "GET", `/groups/${groupId}`, { token: joiner.accessToken });
       expect(early.status).toBe(404);
       for (const _ of ["once", "again"]) {
