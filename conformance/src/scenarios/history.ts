@@ -1,6 +1,6 @@
 // What was said: caught up with, searched, and taken back.
 import { describe, expect, test } from "vitest";
-import { asRecords, connect, direct, register, rest, type User } from "../client.ts";
+import { asRecords, connect, direct, register, rest, type User, untilOnline } from "../client.ts";
 import type { World } from "../world.ts";
 
 export function historyScenarios(world: () => World): void {
@@ -67,6 +67,7 @@ export function historyScenarios(world: () => World): void {
     test("recall: the other side is told, and nobody reads it any more", async () => {
       const { alice, bob, eve, conversationId } = await talk();
       const b = await connect(second(), bob);
+      await untilOnline(second(), bob);
       const path = `/conversations/${conversationId}/messages`;
       const history = await rest(second(), "GET", path, { token: bob.accessToken });
       const messageId = String(asRecords(history.body.messages)[2]?.message_id);
