@@ -115,8 +115,10 @@ export function startProcess(options: ProcessOptions): Part {
   }
   const lifeline = child.stdio[3] as Duplex;
   for (const pipe of [child.stdin, lifeline]) {
-    // The child may be gone before it has read: that shows in `exited`.
-    pipe.on("error", (error) => addLine(`${name}: ${error.message}`));
+    pipe.on("error", (error: NodeJS.ErrnoException) => {
+      // The child may be gone before it has read: that shows in `exited`, and is no line of its output.
+      if (error.code !== "EPIPE") addLine(`${name}: ${error.message}`);
+    });
   }
   child.stdin.end(options.stdin ?? "");
 
