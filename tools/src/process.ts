@@ -1,5 +1,5 @@
 // Child processes for tests and tools: started, awaited by their output, stopped for certain.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 
@@ -48,12 +48,13 @@ export interface Part {
   stop(deadlineMs?: number): Promise<Exit>;
   /** SIGKILL. */
   kill(): Promise<Exit>;
-  /** SIGSTOP: it keeps its sockets and answers nothing. */
+  /** SIGSTOP: it keeps its sockets and answers nothing, from the return of this on. */
   freeze(): void;
   /** SIGCONT. */
   thaw(): void;
 }
 
+const stopTimeoutMs = 5000;
 const maxLines = 5000;
 const maxLineLength = 10_000;
 const linesInErrors = 60;
@@ -139,8 +140,12 @@ export function startProcess(options: ProcessOptions): Part {
   let freezeWanted = false;
   lifeline.on("data", () => {
     guarded = true;
-    if (freezeWanted) signal("SIGSTOP");
+    if (freezeWanted) freeze();
   });
+  const freeze = (): void => {
+    signal("SIGSTOP");
+    untilStopped(pid);
+  };
   const kill = (): Promise<Exit> => {
     signal("SIGKILL");
     return exited;
@@ -154,7 +159,7 @@ export function startProcess(options: ProcessOptions): Part {
     kill,
     freeze() {
       freezeWanted = true;
-      if (guarded) signal("SIGSTOP");
+      if (guarded) freeze();
     },
     thaw() {
       freezeWanted = false;
@@ -196,6 +201,20 @@ export function startProcess(options: ProcessOptions): Part {
       });
     },
   };
+}
+
+/**
+ * Returns when the process does nothing any more: on a busy machine its threads go on for a while after the signal was sent, long enough to
+ * answer a request.
+ */
+function untilStopped(pid: number): void {
+  const deadline = performance.now() + stopTimeoutMs;
+  for (;;) {
+    const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" });
+    // Stopped, ended, or not there.
+    if (/^(?:T|Z|$)/.test(stdout.trim())) return;
+    if (performance.now() > deadline) throw new Error(`process ${pid} does not stop`);
+  }
 }
 
 function eachLine(stream: Readable, onLine: (line: string) => void): void {
