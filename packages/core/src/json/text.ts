@@ -171,9 +171,25 @@ function inspect(tree: JsonTree | undefined, found: Found): void {
 /** JSON.parse's reviver with source text access (ES2026): the digits as they were written. */
 function keepDigits(_key: string, value: JsonTree, context?: { readonly source?: string }): JsonTree {
   const source = context?.source;
-  return typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && INTEGER.test(source)
-    ? BigInt(source)
+  if (typeof value !== "number" || Number.isSafeInteger(value) || source === undefined) {
+    return value;
+  }
+  if (INTEGER.test(source)) {
+    return BigInt(source);
+  }
+  // 9007199254740993.0 is no double either: it must not pass for the largest integer that is taken.
+  return Math.abs(value) === 2 ** 53 && !isExactly(2n ** 53n, source)
+    ? BigInt(value) + BigInt(Math.sign(value))
     : value;
+}
+
+/** Whether a number with a point or an exponent is this integer, or its negative. */
+function isExactly(integer: bigint, source: string): boolean {
+  const [, whole = "", fraction = "", exponent = "0"] = /^-?(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(source) ?? [];
+  const digits = (whole + fraction).replace(/^0+/, "").replace(/0+$/, "");
+  const zeros = (whole + fraction).length - (whole + fraction).replace(/0+$/, "").length;
+  const power = Number(exponent) - fraction.length + zeros;
+  return power >= 0 && power < 17 && BigInt(digits) * 10n ** BigInt(power) === integer;
 }
 
 function malformed(message: string): Error {
