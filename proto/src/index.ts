@@ -21,3 +21,4 @@ export * from "./gen/im/logic/v1/group_pb.ts";
 export * from "./gen/im/logic/v1/message_pb.ts";
 export * from "./gen/im/logic/v1/user_pb.ts";
 export * as options from "./gen/im/options/v1/options_pb.ts";
+export * from "./gen/im/route/v1/route_pb.ts";

@@ -42,6 +42,8 @@ export const plugin: Plugin = {
 
 /** Of the services of the internal port. */
 const gatewayPackage = "im.gateway.v1";
+/** Of the services of im-logic that gateways alone call: they have no door. */
+const routePackage = "im.route.v1";
 
 /** What no gateway would start with is not generated from. */
 function requireServable(contract: FileRegistry): void {
@@ -50,8 +52,9 @@ function requireServable(contract: FileRegistry): void {
     throw new Error("the contract has no im.gateway.v1.ClientFrame");
   }
   const services = [...contract].filter((type) => type.kind === "service");
-  const own = (type: (typeof services)[number]): boolean => type.file.proto.package === gatewayPackage;
-  const stranger = services.find(({ file }) => ![servicesPackage, gatewayPackage].includes(file.proto.package));
+  const of = (name: string) => services.filter(({ file }) => file.proto.package === name);
+  const known: readonly string[] = [servicesPackage, gatewayPackage, routePackage];
+  const stranger = services.find(({ file }) => !known.includes(file.proto.package));
   if (stranger !== undefined) {
     throw new Error(
       `${stranger.file.name}.proto: ${stranger.typeName}: services for clients are of package ${servicesPackage}, for back ends of ${gatewayPackage}`,
@@ -59,8 +62,8 @@ function requireServable(contract: FileRegistry): void {
   }
   try {
     checkContract({
-      clients: services.filter((service) => !own(service)),
-      backEnds: services.filter(own),
+      clients: of(servicesPackage),
+      backEnds: of(gatewayPackage),
       clientFrame,
     });
   } catch (error) {

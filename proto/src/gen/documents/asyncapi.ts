@@ -238,7 +238,7 @@ export const asyncapi: JsonObject = {
     "downstream": {
       "address": "downstream-{gateway_id}",
       "title": "downstream-{gateway_id}",
-      "description": "Key: `conversation_id`. A frame for some of this gateway's connections, or a control record for the gateway (`type` kick or revoke). The recipients are all connections of the users and connections that are named, less the excluded.",
+      "description": "Key: `conversation_id`. A frame for some of this gateway's connections, or a control record for the gateway: `type` kick or revoke closes sockets, assert asks for a `connected` event of every connection. The recipients are all connections of the users and connections that are named, less the excluded.",
       "servers": [
         {
           "$ref": "#/servers/kafka"
@@ -519,7 +519,7 @@ export const asyncapi: JsonObject = {
       "channel": {
         "$ref": "#/channels/downstream"
       },
-      "summary": "A frame for some of this gateway's connections, or a control record for the gateway (`type` kick or revoke). The recipients are all connections of the users and connections that are named, less the excluded.",
+      "summary": "A frame for some of this gateway's connections, or a control record for the gateway: `type` kick or revoke closes sockets, assert asks for a `connected` event of every connection. The recipients are all connections of the users and connections that are named, less the excluded.",
       "messages": [
         {
           "$ref": "#/channels/downstream/messages/DownstreamRecord"
@@ -1758,7 +1758,7 @@ export const asyncapi: JsonObject = {
       "DownstreamRecord": {
         "name": "DownstreamRecord",
         "title": "Downstream record",
-        "description": "A frame for some of this gateway's connections, or a control record for the gateway (`type` kick or revoke). The recipients are all connections of the users and connections that are named, less the excluded.",
+        "description": "A frame for some of this gateway's connections, or a control record for the gateway: `type` kick or revoke closes sockets, assert asks for a `connected` event of every connection. The recipients are all connections of the users and connections that are named, less the excluded.",
         "headers": {
           "type": "object",
           "properties": {
@@ -2527,7 +2527,7 @@ export const asyncapi: JsonObject = {
       },
       "DownstreamRecord": {
         "type": "object",
-        "description": "A frame for some of this gateway's connections, or a control record for the gateway (`type` kick or revoke). The recipients are all connections of the users and connections that are named, less the excluded.",
+        "description": "A frame for some of this gateway's connections, or a control record for the gateway: `type` kick or revoke closes sockets, assert asks for a `connected` event of every connection. The recipients are all connections of the users and connections that are named, less the excluded.",
         "properties": {
           "trace_id": {
             "type": "string"

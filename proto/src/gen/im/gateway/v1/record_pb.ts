@@ -99,7 +99,8 @@ export const UpstreamRecordSchema: GenMessage<UpstreamRecord> = /*@__PURE__*/
   messageDesc(file_im_gateway_v1_record, 0);
 
 /**
- * A frame for some of this gateway's connections, or a control record for the gateway (`type` kick or revoke). The recipients are all
+ * A frame for some of this gateway's connections, or a control record for the gateway: `type` kick or revoke closes sockets, assert asks for a
+ * `connected` event of every connection. The recipients are all
  * connections of the users and connections that are named, less the excluded.
  *
  * @generated from message im.gateway.v1.DownstreamRecord
