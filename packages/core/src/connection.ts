@@ -32,6 +32,8 @@ export class Connection {
   lastInputMs: number;
   /** Unix milliseconds of the ping that nothing has come after; 0 without one. */
   pingedMs = 0;
+  /** `seq` of its last `connected` event; 0 before that. */
+  eventSeq = 0;
   /** The client was told that its token ends soon. */
   expiringSent = false;
   readonly #socket: Socket;

@@ -87,7 +87,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
       serverTime: seconds(now()),
     };
     answer(connection, { case: "connected", value }, messageId);
-    userEvents.publish({ event: "connected", userId, deviceId, connectionId: connection.id, reason: "" });
+    connection.eventSeq = userEvents.publish({
+      event: "connected",
+      userId,
+      deviceId,
+      connectionId: connection.id,
+      reason: "",
+    });
   };
 
   const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {

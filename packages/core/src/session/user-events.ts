@@ -25,8 +25,8 @@ export interface UserEventsOptions {
 }
 
 export interface UserEvents {
-  /** Returns at once. Receivers put events in order by `seq`, so a repeated one may come late. */
-  publish(event: ConnectionEvent): void;
+  /** Returns at once. Receivers put events in order by `seq`, so a repeated one may come late. @returns the event's `seq` */
+  publish(event: ConnectionEvent): number;
   /** Resolves when no event waits any more, or when the signal aborts. */
   settled(signal: AbortSignal): Promise<void>;
 }
@@ -63,6 +63,7 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
   return {
     publish({ event, userId, deviceId, connectionId, reason }) {
       const nowMs = now();
+      seq += 1;
       const value = encodeRecord(
         UserEventSchema,
         create(UserEventSchema, {
@@ -72,7 +73,7 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
           connectionId,
           gatewayId,
           gatewayEpoch: BigInt(epoch()),
-          seq: BigInt(++seq),
+          seq: BigInt(seq),
           reason,
           timestamp: BigInt(Math.floor(nowMs / 1000)),
         }),
@@ -80,6 +81,7 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
       const sent = send({ topic, key: userId, value }, { event, user_id: userId, connection_id: connectionId });
       pending.add(sent);
       void sent.finally(() => pending.delete(sent));
+      return seq;
     },
     async settled(signal) {
       closing = signal;
