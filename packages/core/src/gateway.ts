@@ -99,6 +99,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     topic: topics.userEvents.name,
     gatewayId,
     epoch: () => life.epoch,
+    counters,
     log,
     now,
   });
