@@ -102,6 +102,11 @@ export function frame(
   );
 }
 
+/** A control record: the gateway tells of all its connections anew. */
+export function assertion(gatewayId: string, trace: Trace): Outgoing {
+  return outgoing(gatewayId, trace, { type: "assert" });
+}
+
 function answer(type: string, conversationId: string, origin: Origin, data: JsonObject): Outgoing[] {
   const { gatewayId, connectionId, clientMsgId } = origin;
   if (gatewayId === "" || connectionId === "") {
