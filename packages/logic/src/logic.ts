@@ -37,6 +37,7 @@ import { createPoison } from "./poison.ts";
 import { createPresences } from "./presences.ts";
 import { createRecalls } from "./recalls.ts";
 import { createRecent } from "./recent.ts";
+import { createRevocations } from "./revocations.ts";
 import { createRoutes } from "./routes.ts";
 import { createSearch } from "./search.ts";
 import { createAuthService } from "./services/auth-service.ts";
@@ -106,7 +107,6 @@ export function createLogic(options: LogicOptions): Logic {
   const store = openStore(options.dataDir);
   const counts = createCounts();
   const accounts = createAccounts(store, now);
-  const sessions = createSessions(store, createTokens(options.jwt, now), now);
   const members = createMembers(store, now);
   const messages = createMessages(store, now);
   const conversations = createConversations(store, members, now);
@@ -120,6 +120,8 @@ export function createLogic(options: LogicOptions): Logic {
   const outbox = createOutbox(store, now);
   const topicPrefix = topics.downstreamPrefix;
   const downstream = createDownstream({ producer, topicPrefix, outbox, log, counts });
+  const revoke = createRevocations(store, downstream, now);
+  const sessions = createSessions(store, createTokens(options.jwt, now), revoke, now);
   const onlineStatus = createOnlineStatus({ store, announcements, presences, downstream, log, now });
   const gatewayKeys =
     registry && createGatewayKeys({ store, routes, registry, downstream, removeTopic, topicPrefix, log, now });
