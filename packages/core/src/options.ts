@@ -47,7 +47,7 @@ export interface GatewayOptions {
   readonly internalToken?: string;
   /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */
   readonly requestDrain?: () => void;
-  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 100 sockets take less. Default: 10 s. */
+  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 100 sockets take less. Default: 8 s. */
   readonly drainWindowMs?: number;
   /** How long a revocation holds: the longest life of an access token. Default: 24 h. */
   readonly revocationHoldMs?: number;
@@ -114,7 +114,7 @@ export const defaultWebSocketLimits: WebSocketLimits = {
 
 export const defaultMaxBodyBytes: number = 1024 * 1024;
 
-export const defaultDrainWindowMs: number = 10_000;
+export const defaultDrainWindowMs: number = 8_000;
 
 /** As long as im-logic's access tokens live by default. */
 export const defaultRevocationHoldMs: number = 24 * 60 * 60 * 1000;

@@ -140,7 +140,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
   }
 }
 
-const maxDrainWindowMs = 10_000;
+/** With what comes after it, within the 10 s that docker and others give a process by default. */
+const maxDrainWindowMs = 8_000;
 /** Of the drain: HTTP requests are cut then, so that what is to be published has the rest. */
 const httpShare = 0.75;
 /** What the parts have to let go once the drain's time is over, before they are left as they are. */
