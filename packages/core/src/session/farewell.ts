@@ -22,7 +22,7 @@ export interface Farewell {
 }
 
 /** Fewer than these are no load for anybody: they need no window. */
-const few = 100;
+const few = 50;
 const closeMs = 10;
 const waveMs = 50;
 const maxAnswerMs = 5000;
