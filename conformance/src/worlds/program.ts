@@ -8,8 +8,6 @@ const repository: string = join(import.meta.dirname, "../../..");
 /** Plain names that a developer may have set, and that a test must not see. */
 const plainEnvironment = { APP_ENV: undefined, GATEWAY_ID: undefined, LOG_LEVEL: undefined };
 const startTimeoutMs = 30_000;
-/** More than `server.drain_timeout`. */
-const stopTimeoutMs = 40_000;
 const ownPorts: readonly string[] = ["metrics.addr=127.0.0.1:0", "internal.addr=127.0.0.1:0"];
 
 export interface Program extends WorldPart {
@@ -41,7 +39,7 @@ export function createProgram(
 
   /** As an operator stops it: SIGTERM, and it has to end with 0. */
   const stop = async (): Promise<void> => {
-    const exit = await part?.stop(stopTimeoutMs);
+    const exit = await part?.stop();
     if (exit !== undefined && exit.code !== 0) {
       throw new Error(`${name} ended with ${JSON.stringify(exit)} after SIGTERM:\n${part?.output.join("\n")}`);
     }
