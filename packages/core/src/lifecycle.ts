@@ -134,7 +134,9 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
         signal,
         assert,
       );
-      state = { t: "running", registration, metadata, consumed: consume(stop.signal) };
+      // After the state, since the consumer asks for the epoch.
+      const consumed = Promise.resolve().then(() => consume(stop.signal));
+      state = { t: "running", registration, metadata, consumed };
       void registration.lost.then(evict);
     },
 
