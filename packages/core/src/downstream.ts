@@ -1,6 +1,7 @@
 // A record of `downstream-{gateway_id}` → whom it is for and the frame that they get.
 import type { DownstreamRecord } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
+import { isControl } from "./control.ts";
 import { invalidFields } from "./errors.ts";
 import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
 import type { Recipients } from "./hub.ts";
@@ -10,15 +11,26 @@ export interface Delivery {
   readonly recipients: Recipients;
   /** Of the frame. */
   readonly type: string;
+  /** It is for the gateway itself, and so for no connection. */
+  readonly control?: DownstreamRecord;
   /** The frame, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
   encode(nowMs: number): EncodedFrame;
 }
 
 const maxTargetUsers = 1000;
+const nobody: Recipients = { userIds: [], connectionIds: [], excludedConnectionIds: [], broadcast: false };
 
 /** @throws ConnectError invalid_argument: not a downstream record, or one for nobody */
 export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
   const record = decodeDownstreamRecord(consumed.value);
+  if (isControl(record)) {
+    return {
+      recipients: nobody,
+      type: record.type,
+      control: record,
+      encode: (nowMs) => encodeRecordFrame(record, nowMs),
+    };
+  }
   const { targetUserId, targetUserIds, targetConnectionIds, excludeConnectionIds, broadcast } = record;
   if (targetUserIds.length > maxTargetUsers) {
     throw invalidFields({ field: "target_user_ids", description: `more than ${maxTargetUsers}` });

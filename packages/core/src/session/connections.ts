@@ -50,8 +50,8 @@ export interface Connections {
   /** Answers a bad frame; too many of them close the socket. */
   refuse(connection: Connection, messageId: string, error: ConnectError): void;
   close(connection: Connection, code: CloseCode, reason: string): void;
-  /** A last frame for everybody, then 1012. */
-  closeAll(farewell: ServerFrameData): void;
+  /** Everybody who is here now, authenticated or not. */
+  all(): readonly Connection[];
   /** Tells im-logic of every connection that is here, each with a new `seq`, a slice of them at a time. Returns at once. */
   assert(): void;
   /** Looks at all connections now and then, until the signal aborts. */
@@ -243,14 +243,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
     },
 
-    closeAll(farewell) {
-      for (const connection of everybody()) {
-        if (connection.identity !== undefined) {
-          answer(connection, farewell, "");
-        }
-        close(connection, CloseCode.SERVICE_RESTART, "restart");
-      }
-    },
+    all: everybody,
 
     assert() {
       if (assertRounds === 0) {
