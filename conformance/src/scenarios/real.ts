@@ -3,9 +3,11 @@ import type { RealWorld } from "../worlds/real.ts";
 import { badRecordScenarios } from "./bad-input/records.ts";
 import { partsAwayScenarios } from "./parts-away.ts";
 import { realPartScenarios } from "./real-parts.ts";
+import { realPresenceScenarios } from "./real-presence.ts";
 
 export function realScenarios(world: () => RealWorld): void {
   realPartScenarios(world);
+  realPresenceScenarios(world);
   badRecordScenarios(world);
   partsAwayScenarios(world);
 }
