@@ -12,6 +12,7 @@ import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
+import { resumeScenarios } from "./resume.ts";
 import { socketScenarios } from "./sockets.ts";
 import { twoDoorScenarios } from "./two-doors.ts";
 
@@ -43,6 +44,7 @@ export function scenarios<W extends World>(
     socketScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
+    resumeScenarios(world);
     twoDoorScenarios(world);
     historyScenarios(world);
     friendScenarios(world);

@@ -3,6 +3,7 @@ import type { DownstreamRecord } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
 import { invalidFields } from "./errors.ts";
 import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
+import { type Place, placed, placeOfForeign } from "./frame/place.ts";
 import type { Recipients } from "./hub.ts";
 import { decodeDownstreamRecord } from "./record/codec.ts";
 
@@ -10,6 +11,8 @@ export interface Delivery {
   readonly recipients: Recipients;
   /** Of the frame. */
   readonly type: string;
+  /** Of a new-message; undefined where it does not say which one it is. */
+  readonly place: Place | undefined;
   /** The frame, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
   encode(nowMs: number): EncodedFrame;
 }
@@ -42,8 +45,13 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
       broadcast,
     },
     type,
+    place: type === "new-message" ? placeOf(record) : undefined,
     encode: (nowMs) => encodeRecordFrame(record, nowMs),
   };
+}
+
+function placeOf({ data, conversationId, seqId }: DownstreamRecord): Place | undefined {
+  return data === undefined ? placed(conversationId, seqId) : placeOfForeign("new-message", data);
 }
 
 function encodeRecordFrame(record: DownstreamRecord, nowMs: number): EncodedFrame {

@@ -7,11 +7,13 @@ import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { CloseCode, reasonOf } from "../errors.ts";
 import { encodeServerFrame, errorFrame, type ServerFrameData, serverFrameType } from "../frame/codec.ts";
+import type { Place } from "../frame/place.ts";
 import type { Hub } from "../hub.ts";
 import type { Identity, VerifyToken } from "../identity/token.ts";
 import type { WebSocketLimits } from "../options.ts";
 import { newTrace } from "../trace.ts";
 import { createTurn, type Turn } from "../turn.ts";
+import { createHeld, type Held } from "./held.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 import type { UserEvents } from "./user-events.ts";
 
@@ -41,8 +43,16 @@ export interface Connections {
    * @returns the texts that came meanwhile, to be handled now
    */
   authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
-  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. @returns false when that is closed */
-  send(connection: Connection, frame: EncodedFrame): boolean;
+  /**
+   * Queues a pushed frame; it leaves with all else that this turn of the event loop has for the connection, or waits while that resumes.
+   * @param place of a new-message
+   * @returns false when the connection is closed
+   */
+  send(connection: Connection, frame: EncodedFrame, place?: Place): boolean;
+  /** Queues a frame past what waits. @returns false when the connection is closed */
+  sendNow(connection: Connection, frame: EncodedFrame): boolean;
+  /** Frames that wait: for users who are not here, and for connections that resume. */
+  readonly held: Held;
   /** What this turn has gathered. */
   readonly turn: Pick<Turn, "full" | "ended">;
   /** @param messageId of the frame that is answered; "" on a push */
@@ -64,6 +74,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   /** Upgraded, not authenticated yet. */
   const waiting = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
+
+  const held = createHeld({ turn, counters, limits, now });
 
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
     if (turn.send(connection, encodeServerFrame(data, messageId, now()))) {
@@ -94,13 +106,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
       connectionId: connection.id,
       reason: "",
     });
+    held.arrived(connection, userId);
   };
 
   const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {
     waiting.delete(connection);
     if (identity !== undefined) {
-      hub.remove(connection, identity);
       const { userId, deviceId } = identity;
+      held.left(connection, userId, hub.remove(connection, identity));
       userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason });
     }
   };
@@ -121,6 +134,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 
   const sweep = (): void => {
+    held.sweep();
     const nowMs = now();
     for (const connection of everybody()) {
       switch (sweepVerdict(connection, limits, nowMs)) {
@@ -158,7 +172,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
     },
     turn,
-    send: turn.send,
+    send: held.send,
+    sendNow: turn.send,
+    held,
     answer,
     close,
 
@@ -229,7 +245,11 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
     startSweep(signal) {
       const sweeper = setInterval(sweep, sweepIntervalMs(limits));
-      signal.addEventListener("abort", () => clearInterval(sweeper), { once: true });
+      const stop = (): void => {
+        clearInterval(sweeper);
+        held.stop();
+      };
+      signal.addEventListener("abort", stop, { once: true });
     },
   };
 }
