@@ -8,7 +8,7 @@ import { failure } from "../src/errors.ts";
 import { createGateway, type Gateway } from "../src/gateway.ts";
 import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "../src/memory/index.ts";
 
-const secret = "a secret for tests";
+export const secret = "a secret for tests";
 const forever = new AbortController().signal;
 
 export interface Frame {
