@@ -13,6 +13,7 @@ import { metricScenarios } from "./metrics.ts";
 import { presenceScenarios } from "./presence.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
+import { resumeScenarios } from "./resume.ts";
 import { socketScenarios } from "./sockets.ts";
 import { twoDoorScenarios } from "./two-doors.ts";
 
@@ -44,6 +45,7 @@ export function scenarios<W extends World>(
     socketScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
+    resumeScenarios(world);
     twoDoorScenarios(world);
     historyScenarios(world);
     friendScenarios(world);
