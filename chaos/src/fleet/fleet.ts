@@ -1,5 +1,6 @@
 // Clients by the thousand: each reconnects as the client SDK does, resumes from its cursors, and keeps an inbox.
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { waitFor } from "@im-gateway/tools/process";
 import { Inbox } from "./inbox.ts";
 import { RawSocket, type SocketEnd } from "./raw-socket.ts";
@@ -65,6 +66,8 @@ interface Pending {
 const baseMs = 500;
 const capMs = 30_000;
 const connectingAtOnce = 100;
+/** What a process has open beside its sockets, and those that are just being replaced. */
+const otherFiles = 500;
 const final: ReadonlySet<number> = new Set([1000, 1003, 1007, 1009]);
 
 /** A class with private fields, not a closure: there are thousands. */
@@ -333,6 +336,10 @@ export function createFleet(options: FleetOptions): Fleet {
       return clients.filter(({ online }) => online).length;
     },
     async start(timeoutMs) {
+      const limit = openFilesLimit();
+      if (clients.length + otherFiles > limit) {
+        throw new Error(`${clients.length} sockets here and in the gateways need a higher ulimit -n: it is ${limit}`);
+      }
       for (let first = 0; first < clients.length; first += connectingAtOnce) {
         const some = clients.slice(first, first + connectingAtOnce);
         for (const client of some) client.start();
@@ -347,4 +354,10 @@ export function createFleet(options: FleetOptions): Fleet {
       for (const client of clients) client.stop();
     },
   };
+}
+
+/** Of this process and of those that it starts; Linux. */
+function openFilesLimit(): number {
+  const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+  return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
 }
