@@ -6,7 +6,7 @@ import { createFindings } from "./outcome.ts";
 import type { Stage } from "./stage.ts";
 
 const sizes = {
-  short: { groups: 20, messagesPerSecond: 50, drainTimeout: "10s", drainMs: 10_000, afterMs: 1000 },
+  short: { groups: 20, messagesPerSecond: 50, drainTimeout: "14s", drainMs: 14_000, afterMs: 1000 },
   full: { groups: 600, messagesPerSecond: 200, drainTimeout: "30s", drainMs: 30_000, afterMs: 5000 },
 } as const;
 
