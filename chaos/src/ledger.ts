@@ -24,6 +24,8 @@ export interface Ledger {
   messages(): readonly SentMessage[];
   /** Sent and not acked. */
   readonly pending: number;
+  /** When a message of the conversation was acked last; 0: never. */
+  lastAckMs(conversationId: string): number;
   /** The longest time without an ack in a conversation that waited for one. */
   readonly longestStallMs: number;
   /** From a try to its ack or error. Tries whose connection ended do not count. */
@@ -128,6 +130,7 @@ export function createLedger(now: () => number = () => performance.now()): Ledge
     get pending() {
       return pending;
     },
+    lastAckMs: (conversationId) => lanes.get(conversationId)?.lastAckMs ?? 0,
     get longestStallMs() {
       return longestStallMs;
     },

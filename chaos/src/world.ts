@@ -40,8 +40,13 @@ export interface WorldOptions<K extends Brokers> {
   /** `key=value` for im-logic and all gateways. */
   readonly settings?: readonly string[];
   readonly gatewaySettings?: readonly string[];
+  readonly logicSettings?: readonly string[];
+  /** Where im-logic listens. Default: a free port. */
+  readonly logicGrpc?: string;
+  /** Default: one of its own. The world stops it. */
+  readonly etcd?: Etcd;
   /** What etcd's endpoint is replaced by, for the gateways. */
-  readonly gatewayEtcd?: (etcd: Etcd) => Promise<string>;
+  readonly gatewayEtcd?: string;
   /** What the brokers are replaced by, for the gateways. */
   readonly gatewayBrokers?: readonly string[];
 }
@@ -63,11 +68,11 @@ export interface World<K extends Brokers = Brokers> {
 export async function startWorld<K extends Brokers>(context: Context, options: WorldOptions<K>): Promise<World<K>> {
   const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
   context.defer(() => rm(dataDir, { recursive: true, force: true }));
-  const [kafka, etcd] = await Promise.all([options.kafka, startEtcd()]);
+  const [kafka, etcd] = await Promise.all([options.kafka, options.etcd ?? startEtcd()]);
   context.defer(() => etcd.stop());
   context.defer(() => kafka.stop());
   const common = [`jwt.secret=${jwtSecret}`, ...(options.settings ?? [])];
-  const [grpc, http] = [await freeAddress(), await freeAddress()];
+  const [grpc, http] = [options.logicGrpc ?? (await freeAddress()), await freeAddress()];
   const logic = createProgram({
     name: "im-logic",
     command: "im-logic",
@@ -78,11 +83,12 @@ export async function startWorld<K extends Brokers>(context: Context, options: W
       `grpc_addr=${grpc}`,
       `http_addr=${http}`,
       `data_dir=${dataDir}`,
+      ...(options.logicSettings ?? []),
     ],
     scratch: dataDir,
   });
   context.defer(async () => void (await logic.end()));
-  const gatewayEtcd = (await options.gatewayEtcd?.(etcd)) ?? etcd.endpoints.join(",");
+  const gatewayEtcd = options.gatewayEtcd ?? etcd.endpoints.join(",");
   const gatewayBrokers = options.gatewayBrokers ?? kafka.brokers;
 
   const createGateway = async (id: string, own: GatewayOptions = {}): Promise<WorldGateway> => {

@@ -1,6 +1,7 @@
 // A single broker is killed and started again under load.
 import { setTimeout as sleep } from "node:timers/promises";
 import { startKafka } from "@im-gateway/tools/kafka";
+import { waitFor } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
 import { startWorld } from "../world.ts";
@@ -21,6 +22,8 @@ export const brokerKilled: Scenario = {
       await world.kafka.kill();
       await sleep(1000);
       await world.kafka.restart();
+      // The next kill is to hit a gateway that works again.
+      await waitFor(() => chat.ledger.pending < perSecond, { timeoutMs: 60_000, what: "the acks to catch up" });
       context.progress(`round ${round}, ${chat.ledger.pending} not acked`);
     }
     await sleep(2000);
