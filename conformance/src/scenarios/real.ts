@@ -4,11 +4,13 @@ import { badRecordScenarios } from "./bad-input/records.ts";
 import { drainScenarios } from "./drain.ts";
 import { partsAwayScenarios } from "./parts-away.ts";
 import { realPartScenarios } from "./real-parts.ts";
+import { realPresenceScenarios } from "./real-presence.ts";
 import { takeoverScenarios } from "./takeover.ts";
 
 export function realScenarios(world: () => RealWorld): void {
   realPartScenarios(world);
   drainScenarios(world);
+  realPresenceScenarios(world);
   takeoverScenarios(world);
   badRecordScenarios(world);
   partsAwayScenarios(world);

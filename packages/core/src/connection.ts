@@ -3,6 +3,7 @@ import type { EncodedFrame, Socket } from "./adapters.ts";
 import type { Counters } from "./counters.ts";
 import type { CloseCode } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
+import type { Gate } from "./session/gate.ts";
 
 export type ConnectionState =
   /** Upgraded without a token. `held` are the texts that came while one is being verified: they are handled after it. */
@@ -36,6 +37,8 @@ export class Connection {
   eventSeq = 0;
   /** The client was told that its token ends soon. */
   expiringSent = false;
+  /** What live frames go through while it resumes and shortly after; undefined most of the time. */
+  gate: Gate | undefined = undefined;
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   #state: ConnectionState;

@@ -4,6 +4,7 @@ import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
 import { isControl } from "./control.ts";
 import { invalidFields } from "./errors.ts";
 import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
+import { type Place, placed, placeOfForeign } from "./frame/place.ts";
 import type { Recipients } from "./hub.ts";
 import { decodeDownstreamRecord } from "./record/codec.ts";
 
@@ -13,6 +14,8 @@ export interface Delivery {
   readonly type: string;
   /** It is for the gateway itself, and so for no connection. */
   readonly control?: DownstreamRecord;
+  /** Of a new-message; undefined where it does not say which one it is. */
+  readonly place: Place | undefined;
   /** The frame, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
   encode(nowMs: number): EncodedFrame;
 }
@@ -28,6 +31,7 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
       recipients: nobody,
       type: record.type,
       control: record,
+      place: undefined,
       encode: (nowMs) => encodeRecordFrame(record, nowMs),
     };
   }
@@ -54,8 +58,13 @@ export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
       broadcast,
     },
     type,
+    place: type === "new-message" ? placeOf(record) : undefined,
     encode: (nowMs) => encodeRecordFrame(record, nowMs),
   };
+}
+
+function placeOf({ data, conversationId, seqId }: DownstreamRecord): Place | undefined {
+  return data === undefined ? placed(conversationId, seqId) : placeOfForeign("new-message", data);
 }
 
 function encodeRecordFrame(record: DownstreamRecord, nowMs: number): EncodedFrame {

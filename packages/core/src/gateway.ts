@@ -4,7 +4,7 @@
 import { Code } from "@connectrpc/connect";
 import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame, Socket, SocketEvents } from "./adapters.ts";
-import { createCalls, logFailure } from "./calls.ts";
+import { createCalls, logFailure, observed } from "./calls.ts";
 import type { Connection } from "./connection.ts";
 import { createControl } from "./control.ts";
 import {
@@ -43,6 +43,7 @@ import { createPush } from "./push.ts";
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
 import { createFarewell } from "./session/farewell.ts";
+import { createResume } from "./session/resume.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
 import { errorResponse } from "./transcode/transcoder.ts";
@@ -121,6 +122,18 @@ export function createGateway(options: GatewayOptions): Gateway {
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
   const control = createControl({ hub, connections, revocations, log, now });
 
+  const resume = createResume({
+    gatewayId,
+    epoch: () => life.epoch,
+    connections,
+    transport: observed(transport, options.observer),
+    limits,
+    counters,
+    stopped: () => life.stopped,
+    log,
+    now,
+  });
+
   // Upstream: client → Kafka.
 
   const receive = (connection: Connection, text: string): void => {
@@ -147,6 +160,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   const handle = (connection: Connection, identity: Identity, { messageId, data }: ClientFrame): void => {
+    if (data.case !== "resume") {
+      connections.held.heard(connection);
+    }
     switch (data.case) {
       case "sendMessage":
         void connection.answering(sendMessage(connection, identity, messageId, data.value));
@@ -155,8 +171,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         connections.answer(connection, { case: "pong", value: {} }, messageId);
         return;
       case "resume":
-        // No history is kept here: the client reads it over REST.
-        connections.answer(connection, { case: "resyncRequired", value: { reason: "NO_HISTORY" } }, messageId);
+        resume.begin(connection, identity, messageId, data.value.cursors);
         return;
       case "typing":
         // Lossy by contract, and no back end takes it yet.
@@ -197,18 +212,20 @@ export function createGateway(options: GatewayOptions): Gateway {
     counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
-        const { recipients, type, control: order, encode } = fromDownstreamRecord(record);
+        const { recipients, type, control: order, place, encode } = fromDownstreamRecord(record);
         if (order !== undefined) {
           control.obey(order);
           continue;
         }
         let frame: EncodedFrame | undefined;
         let receivers = 0;
-        for (const connection of hub.find(recipients)) {
+        const absent: string[] = [];
+        for (const connection of hub.find(recipients, absent)) {
           frame ??= encode(now());
-          receivers += connections.send(connection, frame) ? 1 : 0;
+          receivers += connections.send(connection, frame, place) ? 1 : 0;
         }
-        countDelivery(counters, type, receivers);
+        const kept = connections.held.keep(absent, type, place, () => frame ?? encode(now()));
+        countDelivery(counters, type, receivers, kept);
         if (connections.turn.full) {
           await connections.turn.ended();
         }

@@ -86,6 +86,8 @@ export interface WebSocketLimits {
   readonly maxFrameBytes: number;
   /** What may wait for one slow reader. Default: 1 MiB. */
   readonly sendBufferBytes: number;
+  /** How long records are kept for a user who was here, or may be about to come because the gateway has just started. Default: 60 s; 0: none are. */
+  readonly resumeWindowMs: number;
 }
 
 export const defaultServices: readonly DescService[] = [
@@ -110,6 +112,7 @@ export const defaultWebSocketLimits: WebSocketLimits = {
   authTimeoutMs: 10_000,
   maxFrameBytes: 64 * 1024,
   sendBufferBytes: 1024 * 1024,
+  resumeWindowMs: 60_000,
 };
 
 export const defaultMaxBodyBytes: number = 1024 * 1024;

@@ -6,6 +6,7 @@ import type { Connection } from "./connection.ts";
 import type { Control } from "./control.ts";
 import { type Counters, countDelivery } from "./counters.ts";
 import { encodeForeignFrame } from "./frame/codec.ts";
+import { type Place, placeOfForeign } from "./frame/place.ts";
 import type { Hub } from "./hub.ts";
 import type { Connections } from "./session/connections.ts";
 
@@ -28,10 +29,10 @@ export function createPush(options: PushOptions): ServiceImpl<typeof PushService
     encodeForeignFrame(frame?.type ?? "", frame?.data ?? {}, now());
 
   /** @returns how many took it */
-  const send = (frame: EncodedFrame, to: Iterable<Connection>): number => {
+  const send = (frame: EncodedFrame, place: Place | undefined, to: Iterable<Connection>): number => {
     let receivers = 0;
     for (const connection of to) {
-      receivers += connections.send(connection, frame) ? 1 : 0;
+      receivers += connections.send(connection, frame, place) ? 1 : 0;
     }
     return receivers;
   };
@@ -42,11 +43,12 @@ export function createPush(options: PushOptions): ServiceImpl<typeof PushService
   return {
     push({ userIds, frame }) {
       const encoded = encode(frame);
+      const place = placeOf(frame);
       const delivered: string[] = [];
       const offline: string[] = [];
       let receivers = 0;
       for (const userId of new Set(userIds)) {
-        const taken = send(encoded, ofUser(userId));
+        const taken = send(encoded, place, ofUser(userId));
         (taken === 0 ? offline : delivered).push(userId);
         receivers += taken;
       }
@@ -55,7 +57,7 @@ export function createPush(options: PushOptions): ServiceImpl<typeof PushService
     },
 
     broadcast({ frame }) {
-      const delivered = send(encode(frame), hub.all());
+      const delivered = send(encode(frame), placeOf(frame), hub.all());
       countDelivery(counters, frame?.type ?? "", delivered);
       return { delivered };
     },
@@ -94,6 +96,10 @@ function smallestIds(connections: Iterable<Connection>, after: string, count: nu
     }
   }
   return page;
+}
+
+function placeOf(frame: PushFrame | undefined): Place | undefined {
+  return frame?.data === undefined ? undefined : placeOfForeign(frame.type, frame.data);
 }
 
 function connectionInfo({ id, identity, openedMs }: Connection): Omit<ConnectionInfo, "$typeName">[] {

@@ -9,7 +9,7 @@ import { createGateway, type Gateway } from "../src/gateway.ts";
 import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "../src/memory/index.ts";
 import type { GatewayOptions } from "../src/options.ts";
 
-const secret = "a secret for tests";
+export const secret = "a secret for tests";
 const forever = new AbortController().signal;
 
 export interface Frame {

@@ -59,7 +59,8 @@ export function createAnnouncements(store: Store, now: () => number): Announceme
      ON CONFLICT (user_id) DO UPDATE SET announced = NULL, check_at_ms = coalesce(check_at_ms, excluded.check_at_ms)`,
   );
   const postpone = store.prepare(
-    "UPDATE announcements SET check_at_ms = max(check_at_ms, ?) WHERE check_at_ms IS NOT NULL",
+    `UPDATE announcements SET check_at_ms = max(coalesce(check_at_ms, 0), ?) WHERE check_at_ms IS NOT NULL
+       OR NOT EXISTS (SELECT 1 FROM routes WHERE routes.user_id = announcements.user_id)`,
   );
 
   return {

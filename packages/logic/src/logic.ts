@@ -16,6 +16,7 @@ import {
   FriendService,
   GroupService,
   MessageService,
+  RouteService,
   UserService,
 } from "@im-gateway/proto";
 import { createAccounts } from "./accounts.ts";
@@ -37,6 +38,7 @@ import { createPoison } from "./poison.ts";
 import { createPresences } from "./presences.ts";
 import { createRecalls } from "./recalls.ts";
 import { createRecent } from "./recent.ts";
+import { createResume } from "./resume.ts";
 import { createRevocations } from "./revocations.ts";
 import { createRoutes } from "./routes.ts";
 import { createSearch } from "./search.ts";
@@ -45,6 +47,7 @@ import { createConversationService } from "./services/conversation-service.ts";
 import { createFriendService } from "./services/friend-service.ts";
 import { createGroupService } from "./services/group-service.ts";
 import { createMessageService } from "./services/message-service.ts";
+import { createRouteService } from "./services/route-service.ts";
 import { createUserService } from "./services/user-service.ts";
 import { createSessions } from "./sessions.ts";
 import { openStore } from "./store.ts";
@@ -149,7 +152,8 @@ export function createLogic(options: LogicOptions): Logic {
         .service(ConversationService, createConversationService(parts), shared)
         .service(MessageService, createMessageService(messageParts), shared)
         .service(FriendService, createFriendService(friends), shared)
-        .service(GroupService, createGroupService(parts), shared);
+        .service(GroupService, createGroupService(parts), shared)
+        .service(RouteService, createRouteService(createResume(store, routes, recent, messages), now), shared);
     },
 
     async run(signal) {

@@ -21,6 +21,7 @@ import {
   FriendService,
   GroupService,
   MessageService,
+  RouteService,
   UpstreamRecordSchema,
   UserEventSchema,
   UserService,
@@ -57,6 +58,7 @@ export interface Services {
   readonly message: Client<typeof MessageService>;
   readonly group: Client<typeof GroupService>;
   readonly friend: Client<typeof FriendService>;
+  readonly route: Client<typeof RouteService>;
 }
 
 export interface TestLogic extends Services {
@@ -98,6 +100,7 @@ export function servicesOf(transport: Transport): Services {
     message: createClient(MessageService, transport),
     group: createClient(GroupService, transport),
     friend: createClient(FriendService, transport),
+    route: createClient(RouteService, transport),
   };
 }
 

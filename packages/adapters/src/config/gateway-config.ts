@@ -120,7 +120,7 @@ const websocket: Section<WebSocketConfig> = v.optional(
       "resume_window",
       duration({ min: 0 }),
       "60s",
-      "How long a lost connection can be resumed; without effect yet",
+      "How long records are kept for a user whose last connection went, or while a gateway that has just started waits for its users; 0 keeps none",
     ),
   }),
   {},

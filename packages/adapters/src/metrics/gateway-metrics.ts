@@ -48,6 +48,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
   const bytes = counter("websocket_bytes_total", "Bytes of frames", "direction");
   const buffered = gauge("websocket_buffered_bytes", "Bytes that wait for slow readers");
   const deliveries = counter("deliveries_total", "Downstream records by what became of them", "result");
+  const resumes = counter("resumes_total", "Resume frames, by complete or the reason of the resync-required", "result");
   const produced = counter("kafka_records_produced_total", "Records that Kafka stored", "topic");
   const consumed = counter("kafka_records_consumed_total", "Records received", "topic");
   const failures = counter("kafka_record_failures_total", "Records not stored, or not readable", "topic", "reason");
@@ -62,7 +63,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     buffered.set(gateway.bufferedBytes);
     lag.set(counters.consumerLagRecords);
     ready.set(gateway.unready().length === 0 ? 1 : 0);
-    for (const metric of [opened, closed, frames, bytes, deliveries, produced, consumed, failures, dropped]) {
+    for (const metric of [opened, closed, frames, bytes, deliveries, resumes, produced, consumed, failures, dropped]) {
       metric.reset();
     }
     opened.inc(counters.connectionsOpened);
@@ -80,6 +81,10 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     }
     deliveries.inc({ result: "delivered" }, counters.deliveriesDelivered);
     deliveries.inc({ result: "offline" }, counters.deliveriesOffline);
+    deliveries.inc({ result: "kept" }, counters.deliveriesKept);
+    for (const [result, count] of counters.resumes) {
+      resumes.inc({ result }, count);
+    }
     for (const [topic, count] of counters.recordsProduced) {
       produced.inc({ topic }, count);
     }

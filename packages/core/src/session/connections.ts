@@ -7,11 +7,13 @@ import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { CloseCode, reasonOf } from "../errors.ts";
 import { encodeServerFrame, errorFrame, type ServerFrameData, serverFrameType } from "../frame/codec.ts";
+import type { Place } from "../frame/place.ts";
 import type { Hub } from "../hub.ts";
 import type { Identity, VerifyToken } from "../identity/token.ts";
 import type { WebSocketLimits } from "../options.ts";
 import { newTrace } from "../trace.ts";
 import { createTurn, type Turn } from "../turn.ts";
+import { createHeld, type Held } from "./held.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 import type { UserEvents } from "./user-events.ts";
 
@@ -41,8 +43,16 @@ export interface Connections {
    * @returns the texts that came meanwhile, to be handled now
    */
   authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
-  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. @returns false when that is closed */
-  send(connection: Connection, frame: EncodedFrame): boolean;
+  /**
+   * Queues a pushed frame; it leaves with all else that this turn of the event loop has for the connection, or waits while that resumes.
+   * @param place of a new-message
+   * @returns false when the connection is closed
+   */
+  send(connection: Connection, frame: EncodedFrame, place?: Place): boolean;
+  /** Queues a frame past what waits. @returns false when the connection is closed */
+  sendNow(connection: Connection, frame: EncodedFrame): boolean;
+  /** Frames that wait: for users who are not here, and for connections that resume. */
+  readonly held: Held;
   /** What this turn has gathered. */
   readonly turn: Pick<Turn, "full" | "ended">;
   /** @param messageId of the frame that is answered; "" on a push */
@@ -70,6 +80,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const waiting = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
 
+  const held = createHeld({ turn, counters, limits, now });
+
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
     if (turn.send(connection, encodeServerFrame(data, messageId, now()))) {
       count(counters.framesOut, serverFrameType(data));
@@ -93,6 +105,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     };
     answer(connection, { case: "connected", value }, messageId);
     tellConnected(connection, identity);
+    held.arrived(connection, userId);
   };
 
   const tellConnected = (connection: Connection, { userId, deviceId }: Identity): void => {
@@ -104,8 +117,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {
     waiting.delete(connection);
     if (identity !== undefined) {
-      hub.remove(connection, identity);
       const { userId, deviceId } = identity;
+      held.left(connection, userId, hub.remove(connection, identity));
       userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason, told: true });
     }
   };
@@ -146,6 +159,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 
   const sweep = (): void => {
+    held.sweep();
     const nowMs = now();
     for (const connection of everybody()) {
       switch (sweepVerdict(connection, limits, nowMs)) {
@@ -183,7 +197,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
     },
     turn,
-    send: turn.send,
+    send: held.send,
+    sendNow: turn.send,
+    held,
     answer,
     close,
 
@@ -257,7 +273,11 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
     startSweep(signal) {
       const sweeper = setInterval(sweep, sweepIntervalMs(limits));
-      signal.addEventListener("abort", () => clearInterval(sweeper), { once: true });
+      const stop = (): void => {
+        clearInterval(sweeper);
+        held.stop();
+      };
+      signal.addEventListener("abort", stop, { once: true });
     },
   };
 }
