@@ -11,6 +11,8 @@ export const plainEnvironment: Readonly<Record<string, string | undefined>> = {
   LOG_LEVEL: undefined,
 };
 const startTimeoutMs = 30_000;
+/** More than `server.drain_timeout`. */
+const stopTimeoutMs = 40_000;
 const ownPorts: readonly string[] = ["metrics.addr=127.0.0.1:0", "internal.addr=127.0.0.1:0"];
 
 export interface ProgramOptions {
@@ -58,7 +60,7 @@ export function createProgram(options: ProgramOptions): Program {
     await part.waitForLine(/"message":"listening"/, startTimeoutMs);
   };
   const stop = async (): Promise<void> => {
-    const exit = await part?.stop();
+    const exit = await part?.stop(stopTimeoutMs);
     if (exit !== undefined && exit.code !== 0) {
       throw new Error(`${name} ended with ${JSON.stringify(exit)} after SIGTERM:\n${part?.output.join("\n")}`);
     }

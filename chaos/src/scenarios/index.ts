@@ -1,4 +1,5 @@
 // All scenarios, in the order of the report.
+import { gatewayScenarios } from "../gateways/index.ts";
 import type { Scenario } from "../scenario.ts";
 import { brokerFrozen } from "./broker-frozen.ts";
 import { brokerKilled } from "./broker-killed.ts";
@@ -14,4 +15,5 @@ export const scenarios: readonly Scenario[] = [
   logicKilled,
   ...logicEndpoints,
   ...etcdAway,
+  ...gatewayScenarios,
 ];

@@ -10,8 +10,10 @@ import { historyScenarios } from "./history.ts";
 import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
+import { presenceScenarios } from "./presence.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
+import { resumeScenarios } from "./resume.ts";
 import { socketScenarios } from "./sockets.ts";
 import { twoDoorScenarios } from "./two-doors.ts";
 
@@ -43,9 +45,11 @@ export function scenarios<W extends World>(
     socketScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
+    resumeScenarios(world);
     twoDoorScenarios(world);
     historyScenarios(world);
     friendScenarios(world);
+    presenceScenarios(world);
     groupScenarios(world);
     metricScenarios(world);
     documentScenarios(world);

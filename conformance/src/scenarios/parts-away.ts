@@ -26,12 +26,15 @@ export function partsAwayScenarios(world: () => RealWorld): void {
         const byRest = rest(a(), "GET", "/users/me", { token: alice.accessToken });
         const read = sender.send("mark-read", { conversation_id: conversationId, seq_id: 1 });
         const short = sender.send("call", { method: "im.logic.v1.UserService/GetMe", timeout_ms: 300 });
+        const resume = sender.send("resume", { cursors: {} });
         await sender.say(conversationId, "meanwhile");
         const inTime = await sender.next("error", ({ message_id }) => message_id === short);
         expect(inTime.data).toMatchObject({ code: "deadline_exceeded", reason: "LOGIC_TIMEOUT" });
         expect(performance.now() - startedMs).toBeLessThan(300 + slackMs);
         const late = await sender.next("error", ({ message_id }) => message_id === read);
         expect(late.data).toMatchObject({ code: "deadline_exceeded", reason: "LOGIC_TIMEOUT" });
+        const closing = await sender.next("resync-required");
+        expect(closing).toMatchObject({ message_id: resume, data: { reason: "LOGIC_UNAVAILABLE" } });
         expect(await byRest).toMatchObject({ status: 504, body: { code: "deadline_exceeded" } });
         expect(performance.now() - startedMs).toBeLessThan(callTimeoutMs + slackMs);
       } finally {

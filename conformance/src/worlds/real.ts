@@ -14,6 +14,8 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  /** Its database. */
+  readonly logicDataDir: string;
   /** Where im-logic is scraped. */
   readonly logicMetrics: string;
   /** As `--set` takes them: where Kafka and etcd are. */
@@ -63,6 +65,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
     kafka,
     etcd,
     logic,
+    logicDataDir: dataDir,
     logicMetrics: `http://${http}/metrics`,
     settings: shared,
     gateways: [a.gateway, b.gateway],

@@ -143,7 +143,7 @@ function anonymous(): undefined {
 }
 
 /** A transport whose calls are told to the observer. */
-function observed(logic: Transport, observer: Observer | undefined): Transport {
+export function observed(logic: Transport, observer: Observer | undefined): Transport {
   if (observer === undefined) {
     return logic;
   }

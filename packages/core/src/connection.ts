@@ -3,6 +3,7 @@ import type { EncodedFrame, Socket } from "./adapters.ts";
 import type { Counters } from "./counters.ts";
 import type { CloseCode } from "./errors.ts";
 import type { Identity } from "./identity/token.ts";
+import type { Gate } from "./session/gate.ts";
 
 export type ConnectionState =
   /** Upgraded without a token. `held` are the texts that came while one is being verified: they are handled after it. */
@@ -36,6 +37,8 @@ export class Connection {
   eventSeq = 0;
   /** The client was told that its token ends soon. */
   expiringSent = false;
+  /** What live frames go through while it resumes and shortly after; undefined most of the time. */
+  gate: Gate | undefined = undefined;
   readonly #socket: Socket;
   readonly #limits: ConnectionLimits;
   #state: ConnectionState;
@@ -44,6 +47,7 @@ export class Connection {
   /** Characters in the outbox. */
   #outboxLength = 0;
   #badFramesMs: number[] | undefined;
+  #unanswered = 0;
 
   constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
@@ -67,6 +71,18 @@ export class Connection {
   /** What waits for a slow reader. */
   get bufferedBytes(): number {
     return this.#socket.bufferedBytes;
+  }
+
+  /** Frames whose answer is still to come. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** @param answered settles when a frame has its answer; never rejects */
+  async answering(answered: Promise<void>): Promise<void> {
+    this.#unanswered += 1;
+    await answered;
+    this.#unanswered -= 1;
   }
 
   /** From now on texts are held, until `authenticated`. */

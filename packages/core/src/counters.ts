@@ -19,12 +19,18 @@ export interface Counters {
   deliveriesDelivered: number;
   /** Downstream records and pushes for nobody who is here. */
   deliveriesOffline: number;
+  /** Frames kept for users who are not here just now. */
+  deliveriesKept: number;
+  /** `resume` frames by what became of them: "complete", or the reason of the resync-required. */
+  readonly resumes: Map<string, number>;
   readonly recordsProduced: Map<TopicRole, number>;
   recordsConsumed: number;
   /** By role, then by reason. */
   readonly recordFailures: Map<TopicRole, Map<string, number>>;
   /** Records of the downstream topic that were still to come when the last batch was delivered. */
   consumerLagRecords: number;
+  /** Ends of connections that im-logic will not be told of: too many waited for Kafka. */
+  userEventsDropped: number;
 }
 
 export function createCounters(): Counters {
@@ -37,10 +43,13 @@ export function createCounters(): Counters {
     bytesOut: 0,
     deliveriesDelivered: 0,
     deliveriesOffline: 0,
+    deliveriesKept: 0,
+    resumes: new Map(),
     recordsProduced: new Map(),
     recordsConsumed: 0,
     recordFailures: new Map(),
     consumerLagRecords: 0,
+    userEventsDropped: 0,
   };
 }
 
@@ -59,11 +68,16 @@ export function countFailure(counters: Counters, role: TopicRole, reason: string
   counters.recordFailures.set(role, reasons);
 }
 
-/** A downstream record or a push was handed to so many connections. @param type of the frame */
-export function countDelivery(counters: Counters, type: string, receivers: number): void {
-  if (receivers === 0) {
+/**
+ * A downstream record or a push was handed to so many connections.
+ * @param type of the frame
+ * @param kept users who are not here, for whom it waits
+ */
+export function countDelivery(counters: Counters, type: string, receivers: number, kept = 0): void {
+  counters.deliveriesKept += kept;
+  if (receivers === 0 && kept === 0) {
     counters.deliveriesOffline += 1;
-  } else {
+  } else if (receivers > 0) {
     counters.deliveriesDelivered += receivers;
     count(counters.framesOut, type, receivers);
   }

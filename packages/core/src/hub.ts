@@ -14,9 +14,10 @@ export interface Recipients {
 export interface Hub {
   readonly size: number;
   add(connection: Connection, identity: Identity): void;
-  remove(connection: Connection, identity: Identity): void;
-  /** Each connection once. */
-  find(recipients: Recipients): Iterable<Connection>;
+  /** @returns whether the user has none left */
+  remove(connection: Connection, identity: Identity): boolean;
+  /** Each connection once. @param absent gets the named users who have none */
+  find(recipients: Recipients, absent?: string[]): Iterable<Connection>;
   all(): Iterable<Connection>;
 }
 
@@ -44,15 +45,25 @@ export function createHub(): Hub {
       if (connections?.size === 0) {
         byUser.delete(userId);
       }
+      return !byUser.has(userId);
     },
-    find({ userIds, connectionIds, excludedConnectionIds, broadcast }) {
+    find({ userIds, connectionIds, excludedConnectionIds, broadcast }, absent) {
       // The common record: one user, nobody else, nobody excluded.
       if (userIds.length === 1 && connectionIds.length === 0 && excludedConnectionIds.length === 0 && !broadcast) {
-        return byUser.get(userIds[0] ?? "") ?? [];
+        const connections = byUser.get(userIds[0] ?? "");
+        if (connections === undefined) {
+          absent?.push(...userIds);
+        }
+        return connections ?? [];
       }
       const found = new Set<Connection>(broadcast ? byId.values() : []);
       for (const userId of userIds) {
-        for (const connection of byUser.get(userId) ?? []) {
+        const connections = byUser.get(userId);
+        if (connections === undefined) {
+          absent?.push(userId);
+          continue;
+        }
+        for (const connection of connections) {
           found.add(connection);
         }
       }

@@ -47,6 +47,12 @@ export interface GatewayOptions {
   readonly internalToken?: string;
   /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */
   readonly requestDrain?: () => void;
+  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 100 sockets take less. Default: 8 s. */
+  readonly drainWindowMs?: number;
+  /** How long a revocation holds: the longest life of an access token. Default: 24 h. */
+  readonly revocationHoldMs?: number;
+  /** Called with the gateway's own topic after its drain, where no gateway will have this id again. Default: the topic stays. */
+  readonly removeTopic?: (name: string, signal: AbortSignal) => Promise<void>;
   /** Further reasons not to be ready. */
   readonly unready?: () => readonly string[];
   /** Told how long publishing, calls and requests took. */
@@ -80,6 +86,8 @@ export interface WebSocketLimits {
   readonly maxFrameBytes: number;
   /** What may wait for one slow reader. Default: 1 MiB. */
   readonly sendBufferBytes: number;
+  /** How long records are kept for a user who was here, or may be about to come because the gateway has just started. Default: 60 s; 0: none are. */
+  readonly resumeWindowMs: number;
 }
 
 export const defaultServices: readonly DescService[] = [
@@ -104,9 +112,15 @@ export const defaultWebSocketLimits: WebSocketLimits = {
   authTimeoutMs: 10_000,
   maxFrameBytes: 64 * 1024,
   sendBufferBytes: 1024 * 1024,
+  resumeWindowMs: 60_000,
 };
 
 export const defaultMaxBodyBytes: number = 1024 * 1024;
+
+export const defaultDrainWindowMs: number = 8_000;
+
+/** As long as im-logic's access tokens live by default. */
+export const defaultRevocationHoldMs: number = 24 * 60 * 60 * 1000;
 
 /** Of a gateway's own topic (CONTRACT §5). */
 export const downstreamRetentionMs: number = 60 * 60 * 1000;

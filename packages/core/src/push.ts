@@ -3,15 +3,17 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { ConnectionInfo, PushFrame, PushService } from "@im-gateway/proto";
 import type { EncodedFrame } from "./adapters.ts";
 import type { Connection } from "./connection.ts";
+import type { Control } from "./control.ts";
 import { type Counters, countDelivery } from "./counters.ts";
-import { CloseCode } from "./errors.ts";
 import { encodeForeignFrame } from "./frame/codec.ts";
+import { type Place, placeOfForeign } from "./frame/place.ts";
 import type { Hub } from "./hub.ts";
 import type { Connections } from "./session/connections.ts";
 
 export interface PushOptions {
   readonly hub: Hub;
   readonly connections: Connections;
+  readonly control: Pick<Control, "kick">;
   readonly counters: Counters;
   /** Begins the drain; does not wait for it. */
   readonly drain: () => void;
@@ -21,15 +23,16 @@ export interface PushOptions {
 const defaultPageSize = 20;
 
 /** Requests have been checked against the contract. */
-export function createPush({ hub, connections, counters, drain, now }: PushOptions): ServiceImpl<typeof PushService> {
+export function createPush(options: PushOptions): ServiceImpl<typeof PushService> {
+  const { hub, connections, control, counters, drain, now } = options;
   const encode = (frame: PushFrame | undefined): EncodedFrame =>
     encodeForeignFrame(frame?.type ?? "", frame?.data ?? {}, now());
 
   /** @returns how many took it */
-  const send = (frame: EncodedFrame, to: Iterable<Connection>): number => {
+  const send = (frame: EncodedFrame, place: Place | undefined, to: Iterable<Connection>): number => {
     let receivers = 0;
     for (const connection of to) {
-      receivers += connections.send(connection, frame) ? 1 : 0;
+      receivers += connections.send(connection, frame, place) ? 1 : 0;
     }
     return receivers;
   };
@@ -40,11 +43,12 @@ export function createPush({ hub, connections, counters, drain, now }: PushOptio
   return {
     push({ userIds, frame }) {
       const encoded = encode(frame);
+      const place = placeOf(frame);
       const delivered: string[] = [];
       const offline: string[] = [];
       let receivers = 0;
       for (const userId of new Set(userIds)) {
-        const taken = send(encoded, ofUser(userId));
+        const taken = send(encoded, place, ofUser(userId));
         (taken === 0 ? offline : delivered).push(userId);
         receivers += taken;
       }
@@ -53,18 +57,13 @@ export function createPush({ hub, connections, counters, drain, now }: PushOptio
     },
 
     broadcast({ frame }) {
-      const delivered = send(encode(frame), hub.all());
+      const delivered = send(encode(frame), placeOf(frame), hub.all());
       countDelivery(counters, frame?.type ?? "", delivered);
       return { delivered };
     },
 
     kick({ userId, deviceId, reason }) {
-      const kicked = [...ofUser(userId)].filter(({ identity }) => deviceId === "" || identity?.deviceId === deviceId);
-      for (const connection of kicked) {
-        connections.answer(connection, { case: "kicked", value: { reason } }, "");
-        connections.close(connection, CloseCode.KICKED, "kicked");
-      }
-      return { kicked: kicked.length };
+      return { kicked: control.kick({ userId, deviceId, sessionId: "", tokenId: "" }, { reason }) };
     },
 
     listConnections({ userId, pageSize, pageToken }) {
@@ -97,6 +96,10 @@ function smallestIds(connections: Iterable<Connection>, after: string, count: nu
     }
   }
   return page;
+}
+
+function placeOf(frame: PushFrame | undefined): Place | undefined {
+  return frame?.data === undefined ? undefined : placeOfForeign(frame.type, frame.data);
 }
 
 function connectionInfo({ id, identity, openedMs }: Connection): Omit<ConnectionInfo, "$typeName">[] {

@@ -15,14 +15,18 @@ export interface RecentMessage {
 
 export interface Recent {
   add(message: RecentMessage): void;
-  /** What was stored since then and was not routed to this route, oldest first. */
+  /** This route's connection has resumed: what was stored before it was routed to is in the answer. */
+  answered(routeNo: number): void;
+  /** What was stored since then and was not routed to this route, oldest first; nothing for one that was `answered`. */
   missedBy(routeNo: number, sinceMs: number): RecentMessage[];
 }
 
 const keptMessages = 10_000;
+const keptAnswered = 10_000;
 
 export function createRecent(): Recent {
   let messages: RecentMessage[] = [];
+  const answered = new Set<number>();
   return {
     add(message) {
       messages.push(message);
@@ -31,7 +35,16 @@ export function createRecent(): Recent {
         messages = messages.slice(-keptMessages);
       }
     },
+    answered(routeNo) {
+      answered.add(routeNo);
+      if (answered.size > keptAnswered) {
+        const [oldest = routeNo] = answered;
+        answered.delete(oldest);
+      }
+    },
     missedBy: (routeNo, sinceMs) =>
-      messages.filter(({ newestRoute, storedAtMs }) => newestRoute < routeNo && storedAtMs >= sinceMs),
+      answered.has(routeNo)
+        ? []
+        : messages.filter(({ newestRoute, storedAtMs }) => newestRoute < routeNo && storedAtMs >= sinceMs),
   };
 }

@@ -35,7 +35,7 @@ interface Connected {
 
 /**
  * Takes the records of one partition, in order. Routes are recorded first; then each new connection gets what was stored around its
- * connecting and not routed to it. Rejects only when the database fails.
+ * connecting and not routed to it, unless it has resumed. Rejects only when the database fails.
  */
 export function createUserEvents(options: UserEventsOptions): (records: readonly ConsumerRecord[]) => Promise<void> {
   const { store, members, messages, routes, recent, downstream, poison, log, now } = options;

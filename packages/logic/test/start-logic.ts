@@ -9,7 +9,7 @@ import {
   createRouterTransport,
   type Transport,
 } from "@connectrpc/connect";
-import type { Log, Producer, Topic } from "@im-gateway/core";
+import type { Log, Producer, Registry, Topic } from "@im-gateway/core";
 import { decodeRecord, encodeRecord, reasonOf } from "@im-gateway/core";
 import { createMemoryBus, type MemoryBus } from "@im-gateway/core/memory";
 import {
@@ -21,6 +21,7 @@ import {
   FriendService,
   GroupService,
   MessageService,
+  RouteService,
   UpstreamRecordSchema,
   UserEventSchema,
   UserService,
@@ -43,6 +44,9 @@ export interface TestLogicOptions {
   /** The gateways that have a topic. Default: g1 and g2. */
   readonly gatewayIds?: readonly string[];
   readonly now?: () => number;
+  /** Where the gateways have their keys. Default: nowhere, so that none is missed. */
+  readonly registry?: Pick<Registry, "watch">;
+  readonly removeTopic?: (name: string) => Promise<void>;
   /** Puts something between im-logic and the bus. */
   readonly wrapProducer?: (producer: Producer) => Producer;
 }
@@ -54,6 +58,7 @@ export interface Services {
   readonly message: Client<typeof MessageService>;
   readonly group: Client<typeof GroupService>;
   readonly friend: Client<typeof FriendService>;
+  readonly route: Client<typeof RouteService>;
 }
 
 export interface TestLogic extends Services {
@@ -95,6 +100,7 @@ export function servicesOf(transport: Transport): Services {
     message: createClient(MessageService, transport),
     group: createClient(GroupService, transport),
     friend: createClient(FriendService, transport),
+    route: createClient(RouteService, transport),
   };
 }
 
@@ -169,6 +175,8 @@ export async function startLogic(options: TestLogicOptions = {}): Promise<TestLo
   const logic = createLogic({
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
     ...(options.now === undefined ? {} : { now: options.now }),
+    ...(options.registry === undefined ? {} : { registry: options.registry }),
+    ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
     jwt: { secret, accessTokenTtlMs: 60_000, refreshTokenTtlMs: 600_000 },
     producer: wrapProducer(producer),
     consumer: {

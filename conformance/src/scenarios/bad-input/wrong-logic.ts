@@ -117,6 +117,17 @@ export function wrongLogicScenarios(command: GatewayCommand): void {
       await socket.say("c", "meanwhile");
       await socket.close();
     });
+
+    test("a resume is answered in time, and never says that nothing is missing", async () => {
+      const socket = await connect(gateway, { accessToken: token });
+      const startedMs = performance.now();
+      const resume = socket.send("resume", { cursors: { c: 1 } });
+      const closing = await socket.next("resync-required");
+      expect(performance.now() - startedMs).toBeLessThan(timeoutMs + slackMs);
+      const reason = refusal.code === "unimplemented" ? "NO_HISTORY" : "LOGIC_UNAVAILABLE";
+      expect(closing).toMatchObject({ message_id: resume, data: { reason, conversation_ids: [] } });
+      await socket.close();
+    });
   });
 }
 

@@ -48,9 +48,11 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
   const bytes = counter("websocket_bytes_total", "Bytes of frames", "direction");
   const buffered = gauge("websocket_buffered_bytes", "Bytes that wait for slow readers");
   const deliveries = counter("deliveries_total", "Downstream records by what became of them", "result");
+  const resumes = counter("resumes_total", "Resume frames, by complete or the reason of the resync-required", "result");
   const produced = counter("kafka_records_produced_total", "Records that Kafka stored", "topic");
   const consumed = counter("kafka_records_consumed_total", "Records received", "topic");
   const failures = counter("kafka_record_failures_total", "Records not stored, or not readable", "topic", "reason");
+  const dropped = counter("user_events_dropped_total", "Ends of connections dropped since too many waited for Kafka");
   const lag = gauge("kafka_consumer_lag_records", "Downstream records still to come after the last batch");
   const ready = gauge("ready", "1 when the gateway is ready");
   gauge("build_info", "What runs", "version", "runtime").set({ version, runtime }, 1);
@@ -61,7 +63,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     buffered.set(gateway.bufferedBytes);
     lag.set(counters.consumerLagRecords);
     ready.set(gateway.unready().length === 0 ? 1 : 0);
-    for (const metric of [opened, closed, frames, bytes, deliveries, produced, consumed, failures]) {
+    for (const metric of [opened, closed, frames, bytes, deliveries, resumes, produced, consumed, failures, dropped]) {
       metric.reset();
     }
     opened.inc(counters.connectionsOpened);
@@ -79,9 +81,14 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     }
     deliveries.inc({ result: "delivered" }, counters.deliveriesDelivered);
     deliveries.inc({ result: "offline" }, counters.deliveriesOffline);
+    deliveries.inc({ result: "kept" }, counters.deliveriesKept);
+    for (const [result, count] of counters.resumes) {
+      resumes.inc({ result }, count);
+    }
     for (const [topic, count] of counters.recordsProduced) {
       produced.inc({ topic }, count);
     }
+    dropped.inc(counters.userEventsDropped);
     consumed.inc({ topic: "downstream" }, counters.recordsConsumed);
     for (const [topic, reasons] of counters.recordFailures) {
       for (const [reason, count] of reasons) {

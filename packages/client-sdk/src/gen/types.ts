@@ -499,17 +499,30 @@ export type ReplyData = {
   response?: JsonObject;
 };
 
+/** What comes live meanwhile follows the answer. Best sent first of all: what the gateway has kept for the user then waits for it. */
 export type ResumeData = {
   /** The last seq_id seen of each conversation; one that is not named counts as 0. */
   cursors?: { readonly [key: string]: number } | undefined;
 };
 
+/** Nothing is missing: each conversation has been followed to its end. */
 export type ResumedData = {
+  /** Always true. */
   complete: boolean;
+  /** Of the messages before it that were missed. */
   count: number;
 };
 
+/**
+ * Read these conversations anew, by POST /api/v1/sync or their messages: of the others nothing is missing. What came before it of them is in order, from
+ * the cursor on.
+ */
 export type ResyncRequiredData = {
+  /**
+   * MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end
+   * has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came
+   * while the user was away than is kept. GATEWAY_REPLACED: another process has taken over.
+   */
   reason: string;
   /** Empty means all. */
   conversation_ids: string[];
@@ -646,7 +659,10 @@ export type ClientFrames = {
   "typing": ClientTypingData;
   /** Answered by reply or error. */
   "call": CallData;
-  /** Answered by resumed or resync_required. */
+  /**
+   * Answered by resumed or resync_required. Exactly one of them comes, after the missed new_message frames; an error where another one is still
+   * being answered.
+   */
   "resume": ResumeData;
   /** Answered by connected the first time, later by authenticated, or by a close. */
   "auth": AuthData;

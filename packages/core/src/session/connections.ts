@@ -7,11 +7,13 @@ import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { CloseCode, reasonOf } from "../errors.ts";
 import { encodeServerFrame, errorFrame, type ServerFrameData, serverFrameType } from "../frame/codec.ts";
+import type { Place } from "../frame/place.ts";
 import type { Hub } from "../hub.ts";
 import type { Identity, VerifyToken } from "../identity/token.ts";
 import type { WebSocketLimits } from "../options.ts";
 import { newTrace } from "../trace.ts";
 import { createTurn, type Turn } from "../turn.ts";
+import { createHeld, type Held } from "./held.ts";
 import { sweepIntervalMs, sweepVerdict } from "./sweep.ts";
 import type { UserEvents } from "./user-events.ts";
 
@@ -41,8 +43,16 @@ export interface Connections {
    * @returns the texts that came meanwhile, to be handled now
    */
   authenticate(connection: Connection, messageId: string, token: string): Promise<readonly string[]>;
-  /** Queues a frame; it leaves with all else that this turn of the event loop has for the connection. @returns false when that is closed */
-  send(connection: Connection, frame: EncodedFrame): boolean;
+  /**
+   * Queues a pushed frame; it leaves with all else that this turn of the event loop has for the connection, or waits while that resumes.
+   * @param place of a new-message
+   * @returns false when the connection is closed
+   */
+  send(connection: Connection, frame: EncodedFrame, place?: Place): boolean;
+  /** Queues a frame past what waits. @returns false when the connection is closed */
+  sendNow(connection: Connection, frame: EncodedFrame): boolean;
+  /** Frames that wait: for users who are not here, and for connections that resume. */
+  readonly held: Held;
   /** What this turn has gathered. */
   readonly turn: Pick<Turn, "full" | "ended">;
   /** @param messageId of the frame that is answered; "" on a push */
@@ -50,8 +60,10 @@ export interface Connections {
   /** Answers a bad frame; too many of them close the socket. */
   refuse(connection: Connection, messageId: string, error: ConnectError): void;
   close(connection: Connection, code: CloseCode, reason: string): void;
-  /** A last frame for everybody, then 1012. */
-  closeAll(farewell: ServerFrameData): void;
+  /** Everybody who is here now, authenticated or not. */
+  all(): readonly Connection[];
+  /** Tells im-logic of every connection that is here, each with a new `seq`, a slice of them at a time. Returns at once. */
+  assert(): void;
   /** Looks at all connections now and then, until the signal aborts. */
   startSweep(signal: AbortSignal): void;
 }
@@ -59,11 +71,16 @@ export interface Connections {
 /** Of these the peer may never learn by itself. */
 const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER, CloseCode.HEARTBEAT_LOST]);
 
+/** So many events are made in about a millisecond. */
+const assertSlice = 1000;
+
 export function createConnections(options: ConnectionsOptions): Connections {
   const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
   /** Upgraded, not authenticated yet. */
   const waiting = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
+
+  const held = createHeld({ turn, counters, limits, now });
 
   const answer = (connection: Connection, data: ServerFrameData, messageId: string): void => {
     if (turn.send(connection, encodeServerFrame(data, messageId, now()))) {
@@ -87,21 +104,42 @@ export function createConnections(options: ConnectionsOptions): Connections {
       serverTime: seconds(now()),
     };
     answer(connection, { case: "connected", value }, messageId);
-    connection.eventSeq = userEvents.publish({
-      event: "connected",
-      userId,
-      deviceId,
-      connectionId: connection.id,
-      reason: "",
-    });
+    tellConnected(connection, identity);
+    held.arrived(connection, userId);
+  };
+
+  const tellConnected = (connection: Connection, { userId, deviceId }: Identity): void => {
+    const told = connection.eventSeq > 0;
+    const event = { event: "connected", userId, deviceId, connectionId: connection.id, reason: "", told } as const;
+    connection.eventSeq = userEvents.publish(event);
   };
 
   const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {
     waiting.delete(connection);
     if (identity !== undefined) {
-      hub.remove(connection, identity);
       const { userId, deviceId } = identity;
-      userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason });
+      held.left(connection, userId, hub.remove(connection, identity));
+      userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason, told: true });
+    }
+  };
+
+  /** How many rounds are still to do, the one that runs included. */
+  let assertRounds = 0;
+  const assertAll = async (): Promise<void> => {
+    for (const [index, connection] of [...hub.all()].entries()) {
+      const { identity } = connection;
+      // Undefined: it has ended meanwhile, and that was told.
+      if (identity !== undefined) {
+        tellConnected(connection, identity);
+      }
+      if ((index + 1) % assertSlice === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+  };
+  const assertUntilDone = async (): Promise<void> => {
+    for (; assertRounds > 0; assertRounds -= 1) {
+      await assertAll();
     }
   };
 
@@ -121,6 +159,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
   };
 
   const sweep = (): void => {
+    held.sweep();
     const nowMs = now();
     for (const connection of everybody()) {
       switch (sweepVerdict(connection, limits, nowMs)) {
@@ -158,7 +197,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
     },
     turn,
-    send: turn.send,
+    send: held.send,
+    sendNow: turn.send,
+    held,
     answer,
     close,
 
@@ -218,18 +259,25 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
     },
 
-    closeAll(farewell) {
-      for (const connection of everybody()) {
-        if (connection.identity !== undefined) {
-          answer(connection, farewell, "");
-        }
-        close(connection, CloseCode.SERVICE_RESTART, "restart");
+    all: everybody,
+
+    assert() {
+      if (assertRounds === 0) {
+        assertRounds = 1;
+        void assertUntilDone();
+      } else {
+        // Some were told before this was asked for: everybody once more.
+        assertRounds = 2;
       }
     },
 
     startSweep(signal) {
       const sweeper = setInterval(sweep, sweepIntervalMs(limits));
-      signal.addEventListener("abort", () => clearInterval(sweeper), { once: true });
+      const stop = (): void => {
+        clearInterval(sweeper);
+        held.stop();
+      };
+      signal.addEventListener("abort", stop, { once: true });
     },
   };
 }

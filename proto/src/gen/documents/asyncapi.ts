@@ -384,7 +384,7 @@ export const asyncapi: JsonObject = {
         "$ref": "#/channels/socket"
       },
       "title": "resume",
-      "summary": "Answered by resumed or resync-required.",
+      "summary": "Answered by resumed or resync-required. Exactly one of them comes, after the missed new-message frames; an error where another one is still being answered. What comes live meanwhile follows the answer. Best sent first of all: what the gateway has kept for the user then waits for it.",
       "messages": [
         {
           "$ref": "#/channels/socket/messages/client.resume"
@@ -728,7 +728,7 @@ export const asyncapi: JsonObject = {
       "client.resume": {
         "name": "resume",
         "title": "resume",
-        "description": "Answered by resumed or resync-required.",
+        "description": "Answered by resumed or resync-required. Exactly one of them comes, after the missed new-message frames; an error where another one is still being answered. What comes live meanwhile follows the answer. Best sent first of all: what the gateway has kept for the user then waits for it.",
         "payload": {
           "type": "object",
           "properties": {
@@ -1219,6 +1219,7 @@ export const asyncapi: JsonObject = {
       "server.resumed": {
         "name": "resumed",
         "title": "resumed",
+        "description": "Nothing is missing: each conversation has been followed to its end.",
         "payload": {
           "type": "object",
           "properties": {
@@ -1263,6 +1264,7 @@ export const asyncapi: JsonObject = {
       "server.resync-required": {
         "name": "resync-required",
         "title": "resync-required",
+        "description": "Read these conversations anew, by POST /api/v1/sync or their messages: of the others nothing is missing. What came before it of them is in order, from the cursor on.",
         "payload": {
           "type": "object",
           "properties": {
@@ -1996,6 +1998,7 @@ export const asyncapi: JsonObject = {
       },
       "Resume": {
         "type": "object",
+        "description": "What comes live meanwhile follows the answer. Best sent first of all: what the gateway has kept for the user then waits for it.",
         "properties": {
           "cursors": {
             "type": "object",
@@ -2222,13 +2225,16 @@ export const asyncapi: JsonObject = {
       },
       "Resumed": {
         "type": "object",
+        "description": "Nothing is missing: each conversation has been followed to its end.",
         "properties": {
           "complete": {
-            "type": "boolean"
+            "type": "boolean",
+            "description": "Always true."
           },
           "count": {
             "type": "integer",
-            "format": "int32"
+            "format": "int32",
+            "description": "Of the messages before it that were missed."
           }
         },
         "required": [
@@ -2238,9 +2244,11 @@ export const asyncapi: JsonObject = {
       },
       "ResyncRequired": {
         "type": "object",
+        "description": "Read these conversations anew, by POST /api/v1/sync or their messages: of the others nothing is missing. What came before it of them is in order, from the cursor on.",
         "properties": {
           "reason": {
-            "type": "string"
+            "type": "string",
+            "description": "MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came while the user was away than is kept. GATEWAY_REPLACED: another process has taken over."
           },
           "conversation_ids": {
             "type": "array",

@@ -77,7 +77,8 @@ export type ClientFrame = Message<"im.gateway.v1.ClientFrame"> & {
     case: "call";
   } | {
     /**
-     * Answered by resumed or resync_required.
+     * Answered by resumed or resync_required. Exactly one of them comes, after the missed new_message frames; an error where another one is still
+     * being answered.
      *
      * @generated from field: im.gateway.v1.Resume resume = 14;
      */
@@ -366,6 +367,8 @@ export const CallSchema: GenMessage<Call> = /*@__PURE__*/
   messageDesc(file_im_gateway_v1_frame, 5);
 
 /**
+ * What comes live meanwhile follows the answer. Best sent first of all: what the gateway has kept for the user then waits for it.
+ *
  * @generated from message im.gateway.v1.Resume
  */
 export type Resume = Message<"im.gateway.v1.Resume"> & {
@@ -673,15 +676,21 @@ export const ReplySchema: GenMessage<Reply> = /*@__PURE__*/
   messageDesc(file_im_gateway_v1_frame, 16);
 
 /**
+ * Nothing is missing: each conversation has been followed to its end.
+ *
  * @generated from message im.gateway.v1.Resumed
  */
 export type Resumed = Message<"im.gateway.v1.Resumed"> & {
   /**
+   * Always true.
+   *
    * @generated from field: bool complete = 1;
    */
   complete: boolean;
 
   /**
+   * Of the messages before it that were missed.
+   *
    * @generated from field: int32 count = 2;
    */
   count: number;
@@ -695,10 +704,17 @@ export const ResumedSchema: GenMessage<Resumed> = /*@__PURE__*/
   messageDesc(file_im_gateway_v1_frame, 17);
 
 /**
+ * Read these conversations anew, by POST /api/v1/sync or their messages: of the others nothing is missing. What came before it of them is in order, from
+ * the cursor on.
+ *
  * @generated from message im.gateway.v1.ResyncRequired
  */
 export type ResyncRequired = Message<"im.gateway.v1.ResyncRequired"> & {
   /**
+   * MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end
+   * has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came
+   * while the user was away than is kept. GATEWAY_REPLACED: another process has taken over.
+   *
    * @generated from field: string reason = 1;
    */
   reason: string;

@@ -1,0 +1,75 @@
+import { expect, test } from "vitest";
+import { createRing, type Kept } from "./ring.ts";
+
+const startMs = 1_000_000;
+const frame = (name: string, length = 10): Kept => ({
+  frame: { text: name.padEnd(length, " "), prepared: undefined },
+  place: undefined,
+  type: "new-message",
+});
+const names = (kept: readonly Kept[] | undefined): string[] => (kept ?? []).map((item) => item.frame.text.trim());
+
+test("the oldest goes first, of one user and of all; who lost something is told", () => {
+  const ring = createRing({ windowMs: 1000, maxUserBytes: 1000, maxBytes: 1800, now: () => startMs });
+  // 200 and two bytes a character: 400 each.
+  for (const name of ["a1", "a2", "a3"]) {
+    ring.keep("a", frame(name, 100));
+  }
+  expect(ring.bytes).toBe(800);
+  ring.keep("b", frame("b1", 100));
+  ring.keep("b", frame("b2", 100));
+  expect(ring.bytes).toBe(1600);
+  ring.keep("c", frame("c1", 100));
+  const [a, b, c] = ["a", "b", "c"].map((user) => ring.returned(user));
+  expect([names(a?.kept), a?.gap]).toEqual([["a3"], true]);
+  expect([names(b?.kept), b?.gap]).toEqual([["b1", "b2"], false]);
+  expect([names(c?.kept), c?.gap]).toEqual([["c1"], false]);
+  expect([ring.users, ring.bytes]).toEqual([0, 0]);
+});
+
+test("a user of whom all had to go is told as well", () => {
+  const ring = createRing({ windowMs: 1000, maxUserBytes: 1000, maxBytes: 500, now: () => startMs });
+  ring.keep("a", frame("a1", 100));
+  ring.keep("b", frame("b1", 100));
+  expect(ring.returned("a")).toEqual({ kept: [], gap: true });
+  ring.keep("c", frame("larger than all", 1000));
+  expect(ring.returned("c")).toEqual({ kept: [], gap: true });
+});
+
+test("the sweep empties it: who left a window ago, and for whom nothing came since", () => {
+  let nowMs = startMs;
+  const ring = createRing({ windowMs: 1000, now: () => nowMs });
+  ring.left("a");
+  ring.left("b");
+  nowMs += 999;
+  expect([ring.wants("a", "new-message"), ring.wants("a", "typing")]).toEqual([true, false]);
+  ring.keep("a", frame("a1"));
+  nowMs += 1;
+  ring.sweep();
+  expect(ring.users).toBe(1);
+  expect(ring.wants("a", "new-message")).toBe(false);
+  nowMs += 999;
+  ring.sweep();
+  expect([ring.users, ring.bytes]).toEqual([0, 0]);
+});
+
+test("what comes after the window for one who still has something kept is a gap", () => {
+  let nowMs = startMs;
+  const ring = createRing({ windowMs: 1000, now: () => nowMs });
+  ring.left("a");
+  nowMs += 900;
+  ring.keep("a", frame("a1"));
+  nowMs += 200;
+  expect(ring.wants("a", "new-message")).toBe(false);
+  expect(ring.returned("a")?.gap).toBe(true);
+});
+
+test("a hundred thousand frames of many users stay within the bound, at a cost that does not grow", () => {
+  const ring = createRing({ windowMs: 1000, maxBytes: 220 * 1000, now: () => startMs });
+  for (let count = 0; count < 100_000; count++) {
+    ring.keep(`u${count % 5000}`, frame(`f${count}`));
+  }
+  expect(ring.bytes).toBe(220 * 1000);
+  expect(names(ring.returned("u4999")?.kept)).toEqual(["f99999"]);
+  expect(ring.returned("u1")).toEqual({ kept: [], gap: true });
+});

@@ -1,0 +1,201 @@
+// Frames for users who are not here just now: kept for the resume window, bounded in bytes a user and in all. Nobody has a timer.
+import type { EncodedFrame } from "../adapters.ts";
+import type { Place } from "../frame/place.ts";
+
+/** A frame that waits, and for a new-message its place in its conversation. */
+export interface Kept {
+  readonly frame: EncodedFrame;
+  readonly place: Place | undefined;
+  /** Its type, to be counted when it goes out; undefined where it has been counted. */
+  readonly type: string | undefined;
+}
+
+export interface Absence {
+  /** Oldest first. */
+  readonly kept: readonly Kept[];
+  /** There were more: some had to go. */
+  readonly gap: boolean;
+}
+
+export interface Ring {
+  /** Users who were here within the window, or for whom something is kept. */
+  readonly users: number;
+  /** What the kept frames take, about. */
+  readonly bytes: number;
+  /** The user's last connection is gone. */
+  left(userId: string): void;
+  /** Whether a frame for this user, who is not here, is to be kept: it is no passing one, and the user was here within the window, or the gateway started within it. */
+  wants(userId: string, type: string): boolean;
+  keep(userId: string, kept: Kept): void;
+  /** What a connection that is gone had not got yet. The user has left. */
+  restore(userId: string, absence: Absence): void;
+  /** The user is here again. @returns undefined when there is nothing to give and nothing to say */
+  returned(userId: string): Absence | undefined;
+  /** Forgets those whose window is over. */
+  sweep(): void;
+}
+
+export interface RingOptions {
+  /** 0: nothing is kept. */
+  readonly windowMs: number;
+  /** Default: 256 KiB. */
+  readonly maxUserBytes?: number;
+  /** Default: 64 MiB. */
+  readonly maxBytes?: number;
+  readonly now: () => number;
+}
+
+interface Absent {
+  /** When the user left; of one that was not here yet when the gateway started. */
+  readonly leftMs: number;
+  /** Of the last kept one. */
+  keptMs: number;
+  items: Item[];
+  bytes: number;
+  gap: boolean;
+}
+
+interface Item extends Kept {
+  readonly absent: Absent;
+  readonly bytes: number;
+  /** It has been given or put out. */
+  gone: boolean;
+}
+
+/** Frames that say nothing any more when they come late. */
+const passing: ReadonlySet<string> = new Set(["typing", "online-status"]);
+/** Of an item besides its text, about. */
+const itemBytes = 200;
+
+export function createRing({
+  windowMs,
+  maxUserBytes = 256 * 1024,
+  maxBytes = 64 * 1024 * 1024,
+  now,
+}: RingOptions): Ring {
+  const startedMs = now();
+  const absents = new Map<string, Absent>();
+  /** Of all users, oldest first, from `head` on; with some that are gone. */
+  let order: Item[] = [];
+  let head = 0;
+  let bytes = 0;
+
+  const drop = (item: Item): void => {
+    item.gone = true;
+    item.absent.bytes -= item.bytes;
+    bytes -= item.bytes;
+  };
+
+  const putOut = (absent: Absent): void => {
+    const oldest = absent.items.shift();
+    if (oldest !== undefined) {
+      drop(oldest);
+      absent.gap = true;
+    }
+  };
+
+  const forget = (userId: string, absent: Absent): void => {
+    absent.items.forEach(drop);
+    absents.delete(userId);
+    if (bytes === 0) {
+      order = [];
+      head = 0;
+    }
+  };
+
+  /** In large steps, so that an item costs no more than its push. */
+  const compact = (): void => {
+    if (order.length >= 1024 && order.length >= 2 * (order.length - head)) {
+      order = order.slice(head).filter(({ gone }) => !gone);
+      head = 0;
+    }
+  };
+
+  const keep = (userId: string, { frame, place, type }: Kept): void => {
+    const nowMs = now();
+    const absent = absents.get(userId) ?? { leftMs: startedMs, keptMs: nowMs, items: [], bytes: 0, gap: false };
+    absents.set(userId, absent);
+    const item: Item = { frame, place, type, absent, bytes: 2 * frame.text.length + itemBytes, gone: false };
+    absent.keptMs = nowMs;
+    absent.items.push(item);
+    absent.bytes += item.bytes;
+    bytes += item.bytes;
+    order.push(item);
+    while (absent.bytes > maxUserBytes) {
+      putOut(absent);
+    }
+    while (bytes > maxBytes) {
+      const oldest = order[head];
+      head += 1;
+      if (oldest?.gone === false) {
+        putOut(oldest.absent);
+      }
+    }
+    compact();
+  };
+
+  return {
+    get users() {
+      return absents.size;
+    },
+    get bytes() {
+      return bytes;
+    },
+
+    left(userId) {
+      if (windowMs > 0 && !absents.has(userId)) {
+        const nowMs = now();
+        absents.set(userId, { leftMs: nowMs, keptMs: nowMs, items: [], bytes: 0, gap: false });
+      }
+    },
+
+    wants(userId, type) {
+      if (passing.has(type)) {
+        return false;
+      }
+      const absent = absents.get(userId);
+      if (now() - (absent?.leftMs ?? startedMs) < windowMs) {
+        return true;
+      }
+      if (absent !== undefined) {
+        // What is kept of it already is not all of it any more.
+        absent.gap ||= absent.items.length > 0;
+      }
+      return false;
+    },
+
+    keep,
+
+    restore(userId, { kept, gap }) {
+      for (const frame of kept) {
+        keep(userId, frame);
+      }
+      const absent = absents.get(userId);
+      if (absent !== undefined) {
+        absent.gap ||= gap;
+      }
+    },
+
+    returned(userId) {
+      const absent = absents.get(userId);
+      if (absent === undefined) {
+        return undefined;
+      }
+      const { items: kept, gap } = absent;
+      forget(userId, absent);
+      return kept.length > 0 || gap ? { kept, gap } : undefined;
+    },
+
+    sweep() {
+      const endedMs = now() - windowMs;
+      for (const [userId, { leftMs, keptMs }] of absents) {
+        if (leftMs <= endedMs && keptMs <= endedMs) {
+          const absent = absents.get(userId);
+          if (absent !== undefined) {
+            forget(userId, absent);
+          }
+        }
+      }
+    },
+  };
+}

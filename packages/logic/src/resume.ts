@@ -1,0 +1,80 @@
+// What a connection that came back has missed: its route is recorded first, then history and heads are read. What is stored after that is
+// routed to it, what was stored before is in the answer.
+import { Code } from "@connectrpc/connect";
+import { failure } from "@im-gateway/core";
+import type { Message } from "@im-gateway/proto";
+import { type Messages, maxPageBytes } from "./messages.ts";
+import type { Recent } from "./recent.ts";
+import type { RouteEvent, Routes } from "./routes.ts";
+import { integer, text } from "./row.ts";
+import type { Store } from "./store.ts";
+import type { Cursors } from "./sync.ts";
+
+export interface ResumeBounds {
+  /** Messages of one conversation. */
+  readonly perConversation: number;
+  /** Messages in all. */
+  readonly inAll: number;
+}
+
+export interface Resumption {
+  /** Of each conversation ascending by seq_id, without gaps after its cursor; the most recently changed conversations first. */
+  readonly messages: Message[];
+  /** The last seq_id of each of the user's conversations. */
+  readonly heads: Record<string, bigint>;
+  /** Of which `messages` lacks some. */
+  readonly incomplete: string[];
+}
+
+export interface Resume {
+  /** @throws ConnectError failed_precondition ROUTE_REFUSED where the connection has ended, or the gateway's epoch is over: nothing is recorded */
+  resume(event: RouteEvent, cursors: Cursors, bounds: ResumeBounds): Resumption;
+}
+
+export function createResume(store: Store, routes: Routes, recent: Recent, messages: Messages): Resume {
+  const ends = store.prepare(
+    `SELECT conversation_id, last_seq FROM members JOIN conversations USING (conversation_id)
+     WHERE user_id = ? ORDER BY activity DESC`,
+  );
+
+  return {
+    resume: (event, cursors, bounds) =>
+      store.transaction(() => {
+        const routeNo = routes.connect(event);
+        if (routeNo === undefined) {
+          throw failure(
+            Code.FailedPrecondition,
+            "ROUTE_REFUSED",
+            "the connection has ended, or its gateway's epoch is over",
+          );
+        }
+        recent.answered(routeNo);
+        const heads: Record<string, bigint> = {};
+        const missed: Message[] = [];
+        const incomplete: string[] = [];
+        let roomBytes = maxPageBytes;
+        for (const row of ends.all(event.userId)) {
+          const conversationId = text(row, "conversation_id");
+          const head = BigInt(integer(row, "last_seq"));
+          const cursor = cursors[conversationId] ?? 0n;
+          heads[conversationId] = head;
+          if (head <= cursor) {
+            continue;
+          }
+          const room = roomBytes > 0 ? Math.min(bounds.perConversation, bounds.inAll - missed.length) : 0;
+          const page =
+            room > 0
+              ? messages.list(conversationId, { after: cursor }, room, roomBytes)
+              : { messages: [], hasMore: true };
+          for (const message of page.messages) {
+            missed.push(message);
+            roomBytes -= Buffer.byteLength(message.content);
+          }
+          if (page.hasMore) {
+            incomplete.push(conversationId);
+          }
+        }
+        return { messages: missed, heads, incomplete };
+      }),
+  };
+}
