@@ -40,7 +40,8 @@ export function createResume(store: Store, routes: Routes, recent: Recent, messa
   return {
     resume: (event, cursors, bounds) =>
       store.transaction(() => {
-        const routeNo = routes.connect(event);
+        // It may be known by a later event already.
+        const routeNo = routes.connect(event) ?? routes.numberOf(event.gatewayId, event.connectionId);
         if (routeNo === undefined) {
           throw failure(
             Code.FailedPrecondition,

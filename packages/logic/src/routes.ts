@@ -28,6 +28,8 @@ export interface Routes {
   connect(event: RouteEvent): number | undefined;
   /** Removes this connection only, and remembers that it has ended. With a user's last one the user was last seen. */
   disconnect(event: RouteEvent): void;
+  /** The number of a connection's route; undefined where there is none. */
+  numberOf(gatewayId: string, connectionId: string): number | undefined;
   ofMembers(conversationId: string): Route[];
   ofUsers(userIds: readonly string[]): Route[];
   /** The highest number of the present routes; 0 without any. */
@@ -55,6 +57,7 @@ export function createRoutes(store: Store): Routes {
     `INSERT INTO routes (user_id, gateway_id, connection_id, seq) VALUES (?, ?, ?, ?)
      ON CONFLICT (gateway_id, connection_id) DO UPDATE SET seq = excluded.seq WHERE excluded.seq >= seq RETURNING route_no`,
   );
+  const one = store.prepare("SELECT route_no FROM routes WHERE gateway_id = ? AND connection_id = ?");
   const remove = store.prepare("DELETE FROM routes WHERE gateway_id = ? AND connection_id = ? AND seq <= ?");
   const seenUser = store.prepare(
     `UPDATE users SET last_seen_ms = max(last_seen_ms, ?1)
@@ -116,6 +119,10 @@ export function createRoutes(store: Store): Routes {
         pruneEnded.run(endedConnectionsKept);
       }),
 
+    numberOf(gatewayId, connectionId) {
+      const row = one.get(gatewayId, connectionId);
+      return row && integer(row, "route_no");
+    },
     ofMembers: (conversationId) => byConversation.all(conversationId).map(toRoute),
     ofUsers: (userIds) => byUsers.all(JSON.stringify(userIds)).map(toRoute),
     newest() {

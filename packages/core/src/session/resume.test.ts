@@ -95,6 +95,15 @@ describe("a resume", () => {
     expect(came(client)).toEqual(["pong", "c1/5", "c1/6", "resumed r1 2", "typing", "c1/7", "c1/8", "c2/1"]);
   });
 
+  test("gives what it held once and in order, also where it came otherwise", async () => {
+    const started = await startResuming();
+    const client = await resuming(started);
+    await started.deliver(message(3), message(1, "c2"), message(2), message(3), message(1));
+    started.asked[0]?.answer({ messages: [stored(1)], heads: { c1: 1n } });
+    await closed(client);
+    expect(came(client)).toEqual(["c1/1", "resumed r1 1", "c1/2", "c2/1", "c1/3"]);
+  });
+
   test("while another one runs is refused; after it, it is answered", async () => {
     const started = await startResuming();
     const client = await resuming(started);
@@ -127,13 +136,13 @@ describe("a resume", () => {
   });
 
   test.each([
-    ["is away", failure(Code.Unavailable, "AWAY", "away"), "LOGIC_UNAVAILABLE"],
-    ["does not route to it", failure(Code.FailedPrecondition, "ROUTE_REFUSED", "no"), "ROUTE_REFUSED"],
-    ["has no such method", failure(Code.Unimplemented, "NONE", "no such method"), "NO_HISTORY"],
-    ["fails inside", new Error("a fault"), "LOGIC_UNAVAILABLE"],
+    ["is away", failure(Code.Unavailable, "AWAY", "away"), "LOGIC_UNAVAILABLE", []],
+    ["does not route to it", failure(Code.FailedPrecondition, "ROUTE_REFUSED", "no"), "ROUTE_REFUSED", [1012]],
+    ["has no such method", failure(Code.Unimplemented, "NONE", "no such method"), "NO_HISTORY", []],
+    ["fails inside", new Error("a fault"), "LOGIC_UNAVAILABLE", []],
   ])(
     "which im-logic can not answer, because it %s: what is there, and no claim that it is all",
-    async (_name, error, reason) => {
+    async (_name, error, reason, closes) => {
       const started = await startResuming();
       await started.deliver(message(4), message(5));
       const client = await resuming(started, { c1: 4 });
@@ -142,6 +151,7 @@ describe("a resume", () => {
       await closed(client);
       expect(came(client)).toEqual(["c1/5", `resync r1 ${reason} `, "c1/6"]);
       expect(Object.fromEntries(started.gateway.counters.resumes)).toEqual({ [reason]: 1 });
+      expect(client.closes).toEqual(closes);
     },
   );
 
@@ -247,7 +257,7 @@ test("whatever the order of storing, routing, reading and delivering: each messa
       expect(client.frames.filter(isClosing)).toHaveLength(1);
       client.leave();
     }),
-    { numRuns: 150 },
+    { numRuns: 100 },
   );
 });
 
