@@ -14,6 +14,7 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  readonly gatewayB: Program;
   /** Where im-logic is scraped. */
   readonly logicMetrics: string;
   /** As `--set` takes them: where Kafka and etcd are. */
@@ -37,7 +38,8 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
       holdsSockets: true,
       config: "config.yaml",
     });
-  const gateways = [gateway("gateway-a", a.settings), gateway("gateway-b", b.settings)];
+  const gatewayB = gateway("gateway-b", b.settings);
+  const gateways = [gateway("gateway-a", a.settings), gatewayB];
   await Promise.all([logic, ...gateways].map((program) => program.start()));
   const everyoneReady = (): Promise<void> =>
     waitFor(
@@ -63,6 +65,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
     kafka,
     etcd,
     logic,
+    gatewayB,
     logicMetrics: `http://${http}/metrics`,
     settings: shared,
     gateways: [a.gateway, b.gateway],
