@@ -7,7 +7,12 @@ import type { Frame } from "../../test/start-gateway.ts";
 import { failure } from "../errors.ts";
 
 const bob = { target_user_id: "bob" };
-const message = (seq_id: number, conversation_id = "c1"): object => ({ ...bob, conversation_id, seq_id, content: "x" });
+const message = (seq_id: number, conversation_id = "c1", target_user_id = "bob"): object => ({
+  target_user_id,
+  conversation_id,
+  seq_id,
+  content: "x",
+});
 const stored = (
   seqId: number,
   conversationId = "c1",
@@ -44,8 +49,12 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 /** A connection of bob's whose `resume` im-logic is being asked about. */
-async function resuming(started: ResumingGateway, cursors: Readonly<Record<string, number>> = {}): Promise<Client> {
-  const client = await started.connect("bob");
+async function resuming(
+  started: ResumingGateway,
+  cursors: Readonly<Record<string, number>> = {},
+  userId = "bob",
+): Promise<Client> {
+  const client = await started.connect(userId);
   client.send("resume", { cursors }, "r1");
   await until(() => started.asked.length > 0);
   return client;
@@ -207,16 +216,19 @@ test("whatever the order of storing, routing, reading and delivering: each messa
   const steps = fc.array(fc.constantFrom<Step[]>("store c1", "store c2", "deliver", "connected", "read"), {
     maxLength: 40,
   });
+  const started = await startResuming();
+  let runs = 0;
   await fc.assert(
     fc.asyncProperty(fc.nat(5), fc.nat(5), steps, async (before, cursor, order) => {
-      const started = await startResuming();
+      runs += 1;
+      const userId = `bob ${runs}`;
       const heads = { c1: before, c2: 2 };
       const cursors = { c1: Math.min(cursor, before), c2: 1 };
-      const client = await resuming(started, cursors);
+      const client = await resuming(started, cursors, userId);
       // im-logic, as far as it matters: what is stored is written to whom it routes.
       const written: object[] = [];
       let routed = false;
-      let unrouted: object[] = [message(before), message(2, "c2")].slice(before === 0 ? 1 : 0);
+      let unrouted: object[] = [message(before, "c1", userId), message(2, "c2", userId)].slice(before === 0 ? 1 : 0);
       const step: Record<Step, () => Promise<void>> = {
         "store c1": async () => store("c1"),
         "store c2": async () => store("c2"),
@@ -243,7 +255,7 @@ test("whatever the order of storing, routing, reading and delivering: each messa
       };
       const store = (conversation: "c1" | "c2"): void => {
         heads[conversation] += 1;
-        (routed ? written : unrouted).push(message(heads[conversation], conversation));
+        (routed ? written : unrouted).push(message(heads[conversation], conversation, userId));
       };
       for (const name of [...order, "read" as const]) {
         await step[name]();
@@ -257,7 +269,7 @@ test("whatever the order of storing, routing, reading and delivering: each messa
       expect(client.frames.filter(isClosing)).toHaveLength(1);
       client.leave();
     }),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
 });
 
