@@ -11,7 +11,7 @@ modules := node_modules/.installed
 # Bare names of tools below (tsc, biome, vitest, node …) are the repository's own.
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
-.PHONY: help run test bench bench-transcode build generate contract lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
+.PHONY: help run test chaos bench bench-transcode build generate contract lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
   check-machine-run check-machine-test check-machine-dev check-compose
 
 help: ## List the targets
@@ -28,6 +28,10 @@ test: check-machine-test $(modules) ## Check, build and test everything, on a re
 	@tsc -b
 	@tsc -p tsconfig.test.json
 	@exec vitest run $(TESTS)
+
+chaos: check-machine-test build ## Break Kafka, im-logic, etcd, gateways and sockets and account for every message; ARGS="--short name …", ARGS=--help
+	@node tools/src/install-parts.ts
+	@exec node --disable-warning=TimeoutNegativeWarning chaos/src/main.ts $(ARGS)
 
 bench: check-machine-test build ## Measure the CPU time of the gateway against a plain server's; ARGS="--runs 5", ARGS=--help
 	@node tools/src/install-parts.ts

@@ -8,6 +8,7 @@ export default defineConfig({
     include: [
       "packages/*/src/**/*.test.ts",
       "bench/src/**/*.test.ts",
+      "chaos/src/**/*.test.ts",
       "conformance/src/**/*.test.ts",
       "tools/src/**/*.test.ts",
     ],

@@ -80,6 +80,17 @@ export async function direct(gateway: GatewayAddress, user: User, peer: User): P
   return String(body.conversation_id);
 }
 
+/** Asked by the one, accepted by the other. */
+export async function befriend(gateway: GatewayAddress, user: User, other: User): Promise<void> {
+  const body = { user_id: other.userId };
+  const asked = await rest(gateway, "POST", "/friends/requests", { token: user.accessToken, body });
+  const accept = `/friends/requests/${String(asked.body.request_id)}:accept`;
+  const { status } = await rest(gateway, "POST", accept, { token: other.accessToken, body: {} });
+  if (status !== 200) {
+    throw new Error(`${accept} answered ${status}`);
+  }
+}
+
 export interface ChatSocket {
   /** What came so far. */
   readonly frames: readonly Frame[];

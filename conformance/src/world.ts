@@ -1,4 +1,7 @@
 // What the scenarios run against. Each world brings its own parts and stops them.
+import type { GatewayAddress } from "@im-gateway/tools/program";
+
+export type { GatewayAddress } from "@im-gateway/tools/program";
 
 /** The launchers of the gateway, one a runtime. */
 export type GatewayCommand = "im-gateway" | "im-gateway-bun";
@@ -12,18 +15,6 @@ export interface World {
   /** Every part that can be taken down. */
   readonly parts: readonly WorldPart[];
   stop(): Promise<void>;
-}
-
-/** Keeps its value over restarts: the port stays. */
-export interface GatewayAddress {
-  /** `http://127.0.0.1:port` */
-  readonly http: string;
-  /** `ws://127.0.0.1:port/ws` */
-  readonly ws: string;
-  /** Where it is scraped. */
-  readonly metrics: string;
-  /** The port for back ends: `http://127.0.0.1:port` */
-  readonly internal: string;
 }
 
 export interface WorldPart {

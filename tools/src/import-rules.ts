@@ -31,6 +31,7 @@ const places: readonly Place[] = [
   { folder: "tools", mayImport: [], outside: true },
   { folder: "conformance", mayImport: [...published, "tools"], outside: true },
   { folder: "bench", mayImport: [...published, "tools"], outside: true },
+  { folder: "chaos", mayImport: [...published, "tools"], outside: true },
   { folder: "examples/*", mayImport: published, outside: true },
 ];
 

@@ -38,6 +38,8 @@ export function installKafka(progress: Progress = () => {}): string {
 export interface KafkaPorts {
   readonly broker: number;
   readonly controller: number;
+  /** A second listener, which tells its clients to come to another port of 127.0.0.1: to a proxy's. */
+  readonly proxied?: { readonly port: number; readonly advertised: number };
 }
 
 /** Writes the settings of a broker on 127.0.0.1 into `folder`, which also takes its data, and says how to run it. Topics are not made by themselves. */
@@ -69,9 +71,13 @@ export function prepareKafka(
 }
 
 /** Starts a broker on a free port of 127.0.0.1 with its data in a temporary folder; resolves when it takes requests (about 3 s). */
-export async function startKafka(): Promise<Kafka> {
+export async function startKafka({ proxied }: Pick<KafkaPorts, "proxied"> = {}): Promise<Kafka> {
   const folder = mkdtempSync(join(tmpdir(), "im-gateway-kafka-"));
-  const ports = { broker: await freePort(), controller: await freePort() };
+  const ports = {
+    broker: await freePort(),
+    controller: await freePort(),
+    ...(proxied === undefined ? {} : { proxied }),
+  };
   const { format, broker } = prepareKafka(folder, ports);
   let formatted = false;
   const part = await createRealPart(folder, async () => {
@@ -88,13 +94,14 @@ export async function startKafka(): Promise<Kafka> {
 }
 
 // The short session lets a killed broker back after 4 s: until its old session is over, the controller refuses its registration.
-function brokerProperties(dataFolder: string, { broker, controller }: KafkaPorts): string {
+function brokerProperties(dataFolder: string, { broker, controller, proxied }: KafkaPorts): string {
+  const beside = (port?: number): string => (port === undefined ? "" : `,PROXIED://127.0.0.1:${port}`);
   return `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${controller}
-listeners=PLAINTEXT://127.0.0.1:${broker},CONTROLLER://127.0.0.1:${controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:${broker}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:${broker},CONTROLLER://127.0.0.1:${controller}${beside(proxied?.port)}
+advertised.listeners=PLAINTEXT://127.0.0.1:${broker}${beside(proxied?.advertised)}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
 log.dirs=${dataFolder}

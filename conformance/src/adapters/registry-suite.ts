@@ -126,6 +126,47 @@ export function describeRegistry(name: string, open: OpenRegistry): void {
       expect(lists.map((list) => list.map(({ port }) => port))).toEqual([[9001], [9002]]);
     });
 
+    it("puts other metadata into the key, which stays the same claim, until that is released", async () => {
+      let reclaimed = 0;
+      const registration = await registry.register(instance("a", { metadata: { zone: "1" } }), test.signal, () => {
+        reclaimed += 1;
+      });
+      const { epoch } = registration;
+      const { lists } = watching(registry, service);
+      await untilListed(lists, ["a"]);
+      await registration.update({ zone: "1", state: "draining" });
+      await waitFor(() => lists.at(-1)?.[0]?.metadata.state === "draining", { timeoutMs, what: "the new metadata" });
+      expect(lists.at(-1)).toEqual([instance("a", { metadata: { zone: "1", state: "draining" } })]);
+      expect([registration.epoch, reclaimed]).toEqual([epoch, 0]);
+      await registration.release();
+      await untilListed(lists, []);
+      await registration.update({ zone: "2" });
+      const { lists: later } = watching(registry, service);
+      await untilListed(later, []);
+    });
+
+    it("updates nothing that another has claimed", async () => {
+      const first = await registry.register(instance("a"), test.signal);
+      await registry.register(instance("a", { metadata: { of: "second" } }), test.signal);
+      await first.update({ of: "first" });
+      const { lists } = watching(registry, service);
+      await untilListed(lists, ["a"]);
+      expect(lists.at(-1)?.[0]?.metadata).toEqual({ of: "second" });
+    });
+
+    it("says that a watch works once it has reported what there is", async () => {
+      await registry.register(instance("a"), test.signal);
+      const told: string[] = [];
+      void registry.watch(
+        service,
+        (instances) => told.push(instances.map(({ id }) => id).join()),
+        test.signal,
+        (working) => told.push(`working ${working}`),
+      );
+      await waitFor(() => told.length === 2, { timeoutMs, what: "two words" });
+      expect(told).toEqual(["a", "working true"]);
+    });
+
     it("takes a release twice, and does not call it a loss", async () => {
       const registration = await registry.register(instance("a"), test.signal);
       const { lists } = watching(registry, service);

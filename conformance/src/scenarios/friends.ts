@@ -1,20 +1,12 @@
 // Friends: asked, accepted, rejected, blocked; found by name, and seen to be online.
 import { waitFor } from "@im-gateway/tools/process";
 import { describe, expect, test } from "vitest";
-import { asRecord, asRecords, connect, direct, register, rest, type User } from "../client.ts";
+import { asRecord, asRecords, befriend, connect, direct, register, rest, type User } from "../client.ts";
 import type { World } from "../world.ts";
 
 export function friendScenarios(world: () => World): void {
   const first = (): World["gateways"][0] => world().gateways[0];
   const second = (): World["gateways"][1] => world().gateways[1];
-
-  /** Accepted. */
-  async function befriend(user: User, other: User): Promise<void> {
-    const body = { user_id: other.userId };
-    const asked = await rest(first(), "POST", "/friends/requests", { token: user.accessToken, body });
-    const accept = `/friends/requests/${String(asked.body.request_id)}:accept`;
-    expect((await rest(second(), "POST", accept, { token: other.accessToken, body: {} })).status).toBe(200);
-  }
 
   describe("friends", () => {
     test("a request, its acceptance, the list, the end", async () => {
@@ -99,7 +91,7 @@ export function friendScenarios(world: () => World): void {
         await register(second(), "bob"),
         await register(first(), "eve"),
       ];
-      await befriend(alice, bob);
+      await befriend(second(), alice, bob);
       const presence = async (user: User): Promise<Readonly<Record<string, unknown>>> => {
         const path = `/presence?user_ids=${bob.userId}&user_ids=${user.userId}`;
         const { body } = await rest(first(), "GET", path, { token: user.accessToken });

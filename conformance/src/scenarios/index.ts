@@ -10,6 +10,7 @@ import { historyScenarios } from "./history.ts";
 import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
+import { presenceScenarios } from "./presence.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
 import { resumeScenarios } from "./resume.ts";
@@ -48,6 +49,7 @@ export function scenarios<W extends World>(
     twoDoorScenarios(world);
     historyScenarios(world);
     friendScenarios(world);
+    presenceScenarios(world);
     groupScenarios(world);
     metricScenarios(world);
     documentScenarios(world);

@@ -61,7 +61,10 @@ export function metricScenarios(world: () => World): void {
         acks: rise('websocket_frames_total{direction="out",type="message-ack"}'),
         received: rise('websocket_frames_total{direction="out",type="new-message"}'),
         stored: rise('websocket_frames_total{direction="out",type="message-stored"}'),
-        delivered: rise('deliveries_total{result="delivered"}'),
+        // They may be told of one another that they are online.
+        delivered:
+          rise('deliveries_total{result="delivered"}') -
+          rise('websocket_frames_total{direction="out",type="online-status"}'),
         upstream: rise('kafka_records_produced_total{topic="upstream"}'),
         published: rise("kafka_publish_duration_seconds_count"),
         me: rise('http_requests_total{method="GET",route="/api/v1/users/me",status="200"}'),

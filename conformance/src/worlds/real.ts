@@ -15,6 +15,8 @@ export interface RealWorld extends World {
   readonly etcd: Etcd;
   readonly logic: Program;
   readonly gatewayB: Program;
+  /** Its database. */
+  readonly logicDataDir: string;
   /** Where im-logic is scraped. */
   readonly logicMetrics: string;
   /** As `--set` takes them: where Kafka and etcd are. */
@@ -66,6 +68,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
     etcd,
     logic,
     gatewayB,
+    logicDataDir: dataDir,
     logicMetrics: `http://${http}/metrics`,
     settings: shared,
     gateways: [a.gateway, b.gateway],

@@ -109,10 +109,15 @@ export interface ServiceInstance {
 }
 
 export interface Registration {
-  /** Fences one life of an id against the next: rises with every claim. */
+  /** Fences one life of an id against the next: rises with every claim, also when a key that had gone was claimed anew. */
   readonly epoch: number;
-  /** Resolves when the key is no longer ours and was not given back by `release`. */
+  /** Resolves when the key is another's: it was not given back by `release`. */
   readonly lost: Promise<void>;
+  /**
+   * Puts other metadata, all of it, into the key. Rejects with `unavailable` while the registry is away; what was given is in the key once that
+   * is back.
+   */
+  update(metadata: ServiceInstance["metadata"]): Promise<void>;
   /** Deletes the key, if it is still ours. */
   release(): Promise<void>;
 }
@@ -121,13 +126,20 @@ export interface Registry {
   /**
    * Claims the instance's key and keeps it until released. Waits for an absent registry until the signal aborts.
    * Rejects with `already_exists` when a living process holds the key.
+   * @param onReclaimed the key had gone and is ours again, under a new `epoch`: others may have counted this instance among the dead meanwhile
    */
-  register(instance: ServiceInstance, signal: AbortSignal): Promise<Registration>;
+  register(instance: ServiceInstance, signal: AbortSignal, onReclaimed?: () => void): Promise<Registration>;
   /**
    * Calls `onChange` with all instances of a service, now and whenever they change. While the registry is away the last known ones stay.
    * Resolves when the signal aborts.
+   * @param onWorking told false when changes can not be seen any more, and true when what was reported is current (again)
    */
-  watch(name: string, onChange: (instances: readonly ServiceInstance[]) => void, signal: AbortSignal): Promise<void>;
+  watch(
+    name: string,
+    onChange: (instances: readonly ServiceInstance[]) => void,
+    signal: AbortSignal,
+    onWorking?: (working: boolean) => void,
+  ): Promise<void>;
   close(): Promise<void>;
 }
 

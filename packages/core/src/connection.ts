@@ -47,6 +47,7 @@ export class Connection {
   /** Characters in the outbox. */
   #outboxLength = 0;
   #badFramesMs: number[] | undefined;
+  #unanswered = 0;
 
   constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
@@ -70,6 +71,18 @@ export class Connection {
   /** What waits for a slow reader. */
   get bufferedBytes(): number {
     return this.#socket.bufferedBytes;
+  }
+
+  /** Frames whose answer is still to come. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** @param answered settles when a frame has its answer; never rejects */
+  async answering(answered: Promise<void>): Promise<void> {
+    this.#unanswered += 1;
+    await answered;
+    this.#unanswered -= 1;
   }
 
   /** From now on texts are held, until `authenticated`. */

@@ -29,6 +29,8 @@ export interface Counters {
   readonly recordFailures: Map<TopicRole, Map<string, number>>;
   /** Records of the downstream topic that were still to come when the last batch was delivered. */
   consumerLagRecords: number;
+  /** Ends of connections that im-logic will not be told of: too many waited for Kafka. */
+  userEventsDropped: number;
 }
 
 export function createCounters(): Counters {
@@ -47,6 +49,7 @@ export function createCounters(): Counters {
     recordsConsumed: 0,
     recordFailures: new Map(),
     consumerLagRecords: 0,
+    userEventsDropped: 0,
   };
 }
 

@@ -1,6 +1,7 @@
 // A record of `downstream-{gateway_id}` → whom it is for and the frame that they get.
 import type { DownstreamRecord } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
+import { isControl } from "./control.ts";
 import { invalidFields } from "./errors.ts";
 import { checkForeignFrame, encodeForeignFrame, encodeServerFrame } from "./frame/codec.ts";
 import { type Place, placed, placeOfForeign } from "./frame/place.ts";
@@ -11,6 +12,8 @@ export interface Delivery {
   readonly recipients: Recipients;
   /** Of the frame. */
   readonly type: string;
+  /** It is for the gateway itself, and so for no connection. */
+  readonly control?: DownstreamRecord;
   /** Of a new-message; undefined where it does not say which one it is. */
   readonly place: Place | undefined;
   /** The frame, the same for every recipient. @throws ConnectError invalid_argument when the record's `type` and `data` are no frame */
@@ -18,10 +21,20 @@ export interface Delivery {
 }
 
 const maxTargetUsers = 1000;
+const nobody: Recipients = { userIds: [], connectionIds: [], excludedConnectionIds: [], broadcast: false };
 
 /** @throws ConnectError invalid_argument: not a downstream record, or one for nobody */
 export function fromDownstreamRecord(consumed: ConsumerRecord): Delivery {
   const record = decodeDownstreamRecord(consumed.value);
+  if (isControl(record)) {
+    return {
+      recipients: nobody,
+      type: record.type,
+      control: record,
+      place: undefined,
+      encode: (nowMs) => encodeRecordFrame(record, nowMs),
+    };
+  }
   const { targetUserId, targetUserIds, targetConnectionIds, excludeConnectionIds, broadcast } = record;
   if (targetUserIds.length > maxTargetUsers) {
     throw invalidFields({ field: "target_user_ids", description: `more than ${maxTargetUsers}` });

@@ -1,8 +1,9 @@
 // The gateway's own life: what it says of who comes and goes, its drain, its health.
 import { Code } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { as, start, token, typesOf } from "../test/start-gateway.ts";
+import { as, jsonOf, message, record, start, token, typesOf } from "../test/start-gateway.ts";
 import { failure } from "./errors.ts";
+import { createMemoryRegistry } from "./memory/index.ts";
 
 describe("life", () => {
   test("connected and disconnected are told in order, with the epoch", async () => {
@@ -47,6 +48,166 @@ describe("life", () => {
     expect(gateway.unready()).not.toEqual([]);
     const late = await gateway.upgrade({ path: await as("alice"), headers: new Headers() });
     expect(late.accepted ? 101 : late.response.status).toBe(503);
+    expect(late.accepted ? "" : late.response.headers.get("retry-after")).toBe("1");
+  });
+
+  test("a drain goes in order: marked, waves, port, events, key, topic", async () => {
+    const steps: string[] = [];
+    const memory = createMemoryRegistry();
+    const { gateway, open, userEvents } = await start({
+      registry: {
+        ...memory,
+        async register(...claim) {
+          const registration = await memory.register(...claim);
+          return {
+            ...registration,
+            async update(metadata) {
+              steps.push(`key says ${metadata.state} for ${metadata.instance === gateway.instance}`);
+              steps.push(`sockets ${gateway.connections}, ready ${gateway.unready().length === 0}`);
+              await registration.update(metadata);
+            },
+            async release() {
+              const ends = userEvents.filter(({ event }) => event === "disconnected").length;
+              steps.push(`key deleted, ends told ${ends}`);
+              await registration.release();
+            },
+          };
+        },
+      },
+      removeTopic: async (name) => void steps.push(`${name} removed`),
+    });
+    await open(await as("alice"));
+    await open(await as("bob"));
+    const told = gateway.drain(AbortSignal.timeout(5000), async () => {
+      steps.push(`port closed, sockets ${gateway.connections}`);
+    });
+    expect(gateway.unready()).toEqual(["gateway: draining"]);
+    await told;
+    expect(steps).toEqual([
+      "key says draining for true",
+      "sockets 2, ready false",
+      "port closed, sockets 0",
+      "key deleted, ends told 2",
+      "downstream-g1 removed",
+    ]);
+    expect(gateway.stopped.aborted).toBe(true);
+  });
+
+  test.each([
+    ["does not answer", () => new Promise<void>(() => {})],
+    ["refuses", () => Promise.reject(failure(Code.Unavailable, "X", "x"))],
+  ])("a registry that %s holds no drain up", async (_name, update) => {
+    const memory = createMemoryRegistry();
+    const { gateway, open } = await start({
+      registry: { ...memory, register: async (...claim) => ({ ...(await memory.register(...claim)), update }) },
+    });
+    const socket = await open(await as("alice"));
+    const startedMs = performance.now();
+    await gateway.drain(AbortSignal.timeout(20_000));
+    expect(socket.closes).toEqual([1012]);
+    expect(performance.now() - startedMs).toBeLessThan(3000);
+  });
+
+  test("a gateway without sockets drains at once", async () => {
+    const { gateway } = await start();
+    const startedMs = performance.now();
+    await gateway.drain(AbortSignal.timeout(5000));
+    expect(performance.now() - startedMs).toBeLessThan(200);
+  });
+
+  test("many are closed in waves over the window, each told when to come back; deliveries go on", async () => {
+    const { gateway, open, bus } = await start({ drainWindowMs: 1000 });
+    const query = await as("alice");
+    const sockets = await Promise.all(Array.from({ length: 200 }, () => open(query)));
+    const closed = (): number => sockets.filter(({ closes }) => closes.length > 0).length;
+    const startedMs = performance.now();
+    const drained = gateway.drain(AbortSignal.timeout(20_000));
+    await expect.poll(closed, { interval: 10 }).toBeGreaterThan(20);
+    await bus.producer.send(record({ broadcast: true, content: "late" }));
+    const last = sockets.at(-1);
+    await expect.poll(() => last && typesOf(last), { interval: 10 }).toContain("new-message");
+    expect(closed()).toBeLessThan(200);
+    await drained;
+    expect(performance.now() - startedMs).toBeGreaterThan(900);
+    for (const { closes, frames } of sockets) {
+      expect(closes).toEqual([1012]);
+      expect(frames.at(-1)).toMatchObject({
+        type: "goaway",
+        data: { reason: "restart", reconnect_after_ms: 0, reconnect_within_ms: 1000 },
+      });
+    }
+  });
+
+  test("a drain without time closes all at once, and spreads the reconnects by its hint", async () => {
+    const { gateway, open } = await start();
+    const query = await as("alice");
+    const sockets = await Promise.all(Array.from({ length: 300 }, () => open(query)));
+    await gateway.drain(AbortSignal.abort());
+    for (const { closes, frames } of sockets) {
+      expect(closes).toEqual([1012]);
+      expect(frames.at(-1)?.data).toMatchObject({ reconnect_within_ms: 3000 });
+    }
+  });
+
+  test("who waits for an answer gets it before the close", async () => {
+    let store = (): void => {};
+    const { gateway, open } = await start({
+      producer: (real) => ({
+        close: real.close,
+        async send(sent) {
+          if (sent.topic === "upstream") {
+            await new Promise<void>((resolve) => {
+              store = resolve;
+            });
+          }
+          await real.send(sent);
+        },
+      }),
+    });
+    const [sender, other] = [await open(await as("alice")), await open(await as("bob"))];
+    sender.send("send-message", message);
+    const drained = gateway.drain(AbortSignal.timeout(20_000));
+    await expect.poll(() => other.closes).toEqual([1012]);
+    await expect.poll(() => typesOf(sender)).toEqual(["connected", "goaway"]);
+    expect(sender.closes).toEqual([]);
+    store();
+    await drained;
+    expect(typesOf(sender)).toEqual(["connected", "goaway", "message-ack"]);
+    expect(sender.closes).toEqual([1012]);
+  });
+
+  test("a key that was claimed anew: a new epoch in every record, and every connection told of anew", async () => {
+    const memory = createMemoryRegistry();
+    let reclaim = (): void => {};
+    let epoch = 7;
+    const { open, userEvents, upstream } = await start({
+      registry: {
+        ...memory,
+        async register(instance, signal, onReclaimed) {
+          const registration = await memory.register(instance, signal);
+          reclaim = () => {
+            epoch = 9;
+            onReclaimed?.();
+          };
+          const { lost, update, release } = registration;
+          return {
+            get epoch() {
+              return epoch;
+            },
+            lost,
+            update,
+            release,
+          };
+        },
+      },
+    });
+    const socket = await open(await as("alice"));
+    await expect.poll(() => userEvents).toMatchObject([{ event: "connected", gateway_epoch: 7, seq: 1 }]);
+    reclaim();
+    await expect.poll(() => userEvents[1]).toMatchObject({ event: "connected", gateway_epoch: 9, seq: 2 });
+    socket.send("send-message", message);
+    await expect.poll(() => upstream.map(jsonOf)).toMatchObject([{ gateway_epoch: 9 }]);
+    expect(socket.closes).toEqual([]);
   });
 
   test("/health, /ready and a REST call through fetch", async () => {

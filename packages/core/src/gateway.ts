@@ -6,6 +6,7 @@ import type { ClientFrame, SendMessage } from "@im-gateway/proto";
 import type { ConsumerRecord, EncodedFrame, Socket, SocketEvents } from "./adapters.ts";
 import { createCalls, logFailure, observed } from "./calls.ts";
 import type { Connection } from "./connection.ts";
+import { createControl } from "./control.ts";
 import {
   type Counters,
   count,
@@ -23,12 +24,15 @@ import { clientFrameType, decodeClientFrame, errorFrame } from "./frame/codec.ts
 import { frameCall } from "./frame/frame-call.ts";
 import { createHttp } from "./http.ts";
 import { createHub } from "./hub.ts";
+import { createRevocations } from "./identity/revocations.ts";
 import { createTokenVerifier, type Identity } from "./identity/token.ts";
 import { upgradeCredential } from "./identity/upgrade.ts";
 import { createInternal } from "./internal.ts";
 import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
 import {
+  defaultDrainWindowMs,
   defaultMaxBodyBytes,
+  defaultRevocationHoldMs,
   defaultServices,
   defaultTopics,
   defaultWebSocketLimits,
@@ -38,6 +42,7 @@ import {
 import { createPush } from "./push.ts";
 import { createDeadLetters } from "./record/dead-letter.ts";
 import { createConnections } from "./session/connections.ts";
+import { createFarewell } from "./session/farewell.ts";
 import { createResume } from "./session/resume.ts";
 import { createUserEvents } from "./session/user-events.ts";
 import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
@@ -80,8 +85,14 @@ export interface Gateway {
   start(endpoint: GatewayEndpoint, signal: AbortSignal): Promise<void>;
   /** Why it is not ready; empty when it is. */
   unready(): readonly string[];
-  /** Leaves: not ready, sockets closed 1012, events published, offsets committed, key deleted. The signal cuts it short. */
-  drain(signal: AbortSignal): Promise<void>;
+  /** Aborts when the gateway is evicted, since another process has its key, and at the end of a drain: what is left to do then is `drain`. */
+  readonly stopped: AbortSignal;
+  /**
+   * Leaves: not ready, no new sockets, those that are here closed 1012 in waves, events published, offsets committed, key deleted. The signal cuts
+   * it short.
+   * @param stopListening called when no socket is left: closes the port and resolves when the last HTTP request is answered
+   */
+  drain(signal: AbortSignal, stopListening?: () => Promise<void>): Promise<void>;
 }
 
 export function createGateway(options: GatewayOptions): Gateway {
@@ -89,7 +100,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   const topics = { ...defaultTopics, ...options.topics };
   const limits = { ...defaultWebSocketLimits, ...options.websocket };
   const instance = crypto.randomUUID();
-  const verifyToken = createTokenVerifier({ ...options.jwt, now });
+  const { revocationHoldMs: holdMs = defaultRevocationHoldMs, drainWindowMs: windowMs = defaultDrainWindowMs } =
+    options;
+  const revocations = createRevocations({ holdMs, log, now });
+  const verifyToken = createTokenVerifier({ ...options.jwt, isRevoked: revocations.has, now });
   const hub = createHub();
   const counters = createCounters();
   const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
@@ -100,11 +114,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     topic: topics.userEvents.name,
     gatewayId,
     epoch: () => life.epoch,
+    counters,
     log,
     now,
   });
-  const { defer, maxBodyBytes = defaultMaxBodyBytes } = options;
+  const { defer, maxBodyBytes = defaultMaxBodyBytes, removeTopic } = options;
   const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
+  const control = createControl({ hub, connections, revocations, log, now });
 
   const resume = createResume({
     gatewayId,
@@ -149,7 +165,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
     switch (data.case) {
       case "sendMessage":
-        void sendMessage(connection, identity, messageId, data.value);
+        void connection.answering(sendMessage(connection, identity, messageId, data.value));
         return;
       case "ping":
         connections.answer(connection, { case: "pong", value: {} }, messageId);
@@ -161,7 +177,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         // Lossy by contract, and no back end takes it yet.
         return;
       default:
-        void callMethod(connection, identity, messageId, data);
+        void connection.answering(callMethod(connection, identity, messageId, data));
     }
   };
 
@@ -196,7 +212,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     counters.recordsConsumed += records.length;
     for (const record of records) {
       try {
-        const { recipients, type, place, encode } = fromDownstreamRecord(record);
+        const { recipients, type, control: order, place, encode } = fromDownstreamRecord(record);
+        if (order !== undefined) {
+          control.obey(order);
+          continue;
+        }
         let frame: EncodedFrame | undefined;
         let receivers = 0;
         const absent: string[] = [];
@@ -298,11 +318,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     instance,
     registry,
     consume,
-    sayGoodbye: connections.closeAll,
+    assert: connections.assert,
+    farewell: createFarewell({ connections, windowMs }),
     async flush(signal) {
       await userEvents.settled(signal);
       await producer.close();
     },
+    removeOwnTopic: removeTopic && ((signal) => removeTopic(`${topics.downstreamPrefix}${gatewayId}`, signal)),
     log,
   });
 
@@ -331,7 +353,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         .catch((error: unknown) => log("error", "the drain failed", { error }));
     });
   const internal = createInternal({
-    service: createPush({ hub, connections, counters, drain: requestDrain, now }),
+    service: createPush({ hub, connections, control, counters, drain: requestDrain, now }),
     token: options.internalToken,
     maxBodyBytes,
     observer: options.observer,
@@ -376,6 +398,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       if (!running) {
         // It began to leave while the token was verified: nobody is told of a connection that never was.
         connections.close(connection, CloseCode.SERVICE_RESTART, "restart");
+      } else if (identity !== undefined && revocations.has(identity)) {
+        // Since its token was verified.
+        connections.close(connection, CloseCode.TOKEN_INVALID, "token revoked");
       }
       return {
         text: (data, bytes) => {
@@ -401,6 +426,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       connections.startSweep(life.stopped);
     },
 
+    stopped: life.stopped,
     drain: life.drain,
   };
 }

@@ -1,6 +1,6 @@
-// The gateway's own life: idle → running → evicted | drained. Moved here alone.
-import type { Log, Registration, Registry } from "./adapters.ts";
-import type { ServerFrameData } from "./frame/codec.ts";
+// The gateway's own life: idle → running → draining | evicted. Moved here alone.
+import type { Log, Registration, Registry, ServiceInstance } from "./adapters.ts";
+import type { Farewell } from "./session/farewell.ts";
 
 export interface LifecycleOptions {
   readonly gatewayId: string;
@@ -8,10 +8,13 @@ export interface LifecycleOptions {
   readonly registry: Registry;
   /** Takes records until the signal aborts. Never rejects. */
   readonly consume: (signal: AbortSignal) => Promise<void>;
-  /** A last frame for every connection, then 1012. */
-  readonly sayGoodbye: (farewell: ServerFrameData) => void;
+  /** Tells im-logic of every connection anew: the key had gone, and the epoch is another. */
+  readonly assert: () => void;
+  readonly farewell: Farewell;
   /** What is still to be published is, as far as the signal lets it. */
   readonly flush: (signal: AbortSignal) => Promise<void>;
+  /** After a drain: nobody will consume this gateway's topic again. Absent: somebody will. */
+  readonly removeOwnTopic: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly log: Log;
 }
 
@@ -23,23 +26,29 @@ export interface GatewayEndpoint {
 }
 
 export interface Lifecycle {
-  /** The revision that claimed the gateway's key; 0 before that. */
+  /** The revision of the last claim of the gateway's key; 0 before the first. */
   readonly epoch: number;
   /** Why no sockets are taken; undefined while they are. */
   readonly notRunning: string | undefined;
-  /** Aborts when the gateway is evicted, or has drained. */
+  /** Aborts when the gateway is evicted, or takes no more records since it ends. */
   readonly stopped: AbortSignal;
   start(endpoint: GatewayEndpoint, signal: AbortSignal): Promise<void>;
-  /** Once; whoever asks again waits for the same. */
-  drain(signal: AbortSignal): Promise<void>;
+  /** Another process has this gateway's place. Does nothing but while it runs, or drains. */
+  evict(): void;
+  /**
+   * Once; whoever asks again waits for the same.
+   * @param stopListening called when no socket is left: what HTTP requests publish is flushed after it
+   */
+  drain(signal: AbortSignal, stopListening?: () => Promise<void>): Promise<void>;
 }
 
 type State =
   | { readonly t: "idle" }
   | {
       /** Evicted: another process holds this gateway's key. */
-      readonly t: "running" | "evicted" | "drained";
+      readonly t: "running" | "draining" | "evicted";
       readonly registration: Registration;
+      readonly metadata: ServiceInstance["metadata"];
       /** Settles when the consumer has ended. */
       readonly consumed: Promise<void>;
     };
@@ -48,38 +57,64 @@ const reasons: Readonly<Record<State["t"], string | undefined>> = {
   idle: "registry: this gateway's key is not claimed yet",
   running: undefined,
   evicted: "registry: another process holds this gateway's key",
-  drained: "gateway: draining",
+  draining: "gateway: draining",
 };
 
+/** A drain does not wait longer for the registry to show it. */
+const maxMarkMs = 1000;
+/** im-logic reads of the last ends meanwhile, and what it had sent before is still taken. */
+const lingerMs = 250;
+
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { gatewayId, instance, registry, consume, sayGoodbye, flush, log } = options;
+  const { gatewayId, instance, registry, consume, assert, farewell, flush, removeOwnTopic, log } = options;
   const stop = new AbortController();
   let state: State = { t: "idle" };
   let leaving: Promise<void> | undefined;
 
-  const evicted = (running: State & { t: "running" }): void => {
-    if (state === running) {
+  const evict = (): void => {
+    if (state.t === "running" || state.t === "draining") {
       log("error", "another process holds this gateway's key, leaving");
-      state = { ...running, t: "evicted" };
-      sayGoodbye({ case: "resyncRequired", value: { reason: "GATEWAY_REPLACED" } });
+      state = { ...state, t: "evicted" };
+      farewell.atOnce({ case: "resyncRequired", value: { reason: "GATEWAY_REPLACED" } });
       stop.abort();
     }
   };
 
-  const leave = async (signal: AbortSignal): Promise<void> => {
+  /** Others see it in the registry: where that is away, after the rest. */
+  const mark = async ({ registration, metadata }: State & { readonly t: "draining" }): Promise<void> => {
+    const marked = registration.update({ ...metadata, state: "draining" });
+    const failed = (error: unknown): void =>
+      log("warn", "the registry does not show that this gateway drains", { error });
+    await within(AbortSignal.timeout(maxMarkMs), marked.catch(failed));
+  };
+
+  const leave = async (signal: AbortSignal, stopListening: () => Promise<void> = async () => {}): Promise<void> => {
     const before = state;
+    let closed = 0;
     if (before.t === "running") {
-      state = { ...before, t: "drained" };
-      sayGoodbye({ case: "goaway", value: { reason: "restart", reconnectWithinMs: 1000n } });
+      const draining = { ...before, t: "draining" } as const;
+      state = draining;
+      await mark(draining);
+      closed = await farewell.inWaves(AbortSignal.any([signal, stop.signal]));
     }
     try {
+      await stopListening();
       await flush(signal);
+      if (closed > 0) {
+        await within(
+          AbortSignal.any([signal, stop.signal, AbortSignal.timeout(lingerMs)]),
+          new Promise<void>(() => {}),
+        );
+      }
     } finally {
       stop.abort();
       if (before.t !== "idle") {
         await before.consumed;
         await before.registration.release();
       }
+    }
+    if (state.t === "draining") {
+      await removeOwnTopic?.(signal).catch((error: unknown) => log("warn", "the own topic stays", { error }));
     }
   };
 
@@ -97,15 +132,28 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       const registration = await registry.register(
         { id: gatewayId, name: "im-gateway", address, port, metadata },
         signal,
+        assert,
       );
-      const running = { t: "running", registration, consumed: consume(stop.signal) } as const;
-      state = running;
-      void registration.lost.then(() => evicted(running));
+      state = { t: "running", registration, metadata, consumed: consume(stop.signal) };
+      void registration.lost.then(evict);
     },
 
-    drain(signal) {
-      leaving ??= leave(signal);
+    evict,
+
+    drain(signal, stopListening) {
+      leaving ??= leave(signal, stopListening);
       return leaving;
     },
   };
+}
+
+/** Resolves with `work`, or when the signal aborts. */
+function within(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) {
+      resolve();
+    }
+  });
+  return Promise.race([work, aborted]);
 }

@@ -47,6 +47,12 @@ export interface GatewayOptions {
   readonly internalToken?: string;
   /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */
   readonly requestDrain?: () => void;
+  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 100 sockets take less. Default: 8 s. */
+  readonly drainWindowMs?: number;
+  /** How long a revocation holds: the longest life of an access token. Default: 24 h. */
+  readonly revocationHoldMs?: number;
+  /** Called with the gateway's own topic after its drain, where no gateway will have this id again. Default: the topic stays. */
+  readonly removeTopic?: (name: string, signal: AbortSignal) => Promise<void>;
   /** Further reasons not to be ready. */
   readonly unready?: () => readonly string[];
   /** Told how long publishing, calls and requests took. */
@@ -110,6 +116,11 @@ export const defaultWebSocketLimits: WebSocketLimits = {
 };
 
 export const defaultMaxBodyBytes: number = 1024 * 1024;
+
+export const defaultDrainWindowMs: number = 8_000;
+
+/** As long as im-logic's access tokens live by default. */
+export const defaultRevocationHoldMs: number = 24 * 60 * 60 * 1000;
 
 /** Of a gateway's own topic (CONTRACT §5). */
 export const downstreamRetentionMs: number = 60 * 60 * 1000;

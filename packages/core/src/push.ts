@@ -3,8 +3,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { ConnectionInfo, PushFrame, PushService } from "@im-gateway/proto";
 import type { EncodedFrame } from "./adapters.ts";
 import type { Connection } from "./connection.ts";
+import type { Control } from "./control.ts";
 import { type Counters, countDelivery } from "./counters.ts";
-import { CloseCode } from "./errors.ts";
 import { encodeForeignFrame } from "./frame/codec.ts";
 import { type Place, placeOfForeign } from "./frame/place.ts";
 import type { Hub } from "./hub.ts";
@@ -13,6 +13,7 @@ import type { Connections } from "./session/connections.ts";
 export interface PushOptions {
   readonly hub: Hub;
   readonly connections: Connections;
+  readonly control: Pick<Control, "kick">;
   readonly counters: Counters;
   /** Begins the drain; does not wait for it. */
   readonly drain: () => void;
@@ -22,7 +23,8 @@ export interface PushOptions {
 const defaultPageSize = 20;
 
 /** Requests have been checked against the contract. */
-export function createPush({ hub, connections, counters, drain, now }: PushOptions): ServiceImpl<typeof PushService> {
+export function createPush(options: PushOptions): ServiceImpl<typeof PushService> {
+  const { hub, connections, control, counters, drain, now } = options;
   const encode = (frame: PushFrame | undefined): EncodedFrame =>
     encodeForeignFrame(frame?.type ?? "", frame?.data ?? {}, now());
 
@@ -61,12 +63,7 @@ export function createPush({ hub, connections, counters, drain, now }: PushOptio
     },
 
     kick({ userId, deviceId, reason }) {
-      const kicked = [...ofUser(userId)].filter(({ identity }) => deviceId === "" || identity?.deviceId === deviceId);
-      for (const connection of kicked) {
-        connections.answer(connection, { case: "kicked", value: { reason } }, "");
-        connections.close(connection, CloseCode.KICKED, "kicked");
-      }
-      return { kicked: kicked.length };
+      return { kicked: control.kick({ userId, deviceId, sessionId: "", tokenId: "" }, { reason }) };
     },
 
     listConnections({ userId, pageSize, pageToken }) {

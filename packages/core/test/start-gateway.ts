@@ -7,6 +7,7 @@ import type { ConsumerRecord, Producer, Socket, SocketEvents } from "../src/adap
 import { failure } from "../src/errors.ts";
 import { createGateway, type Gateway } from "../src/gateway.ts";
 import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "../src/memory/index.ts";
+import type { GatewayOptions } from "../src/options.ts";
 
 export const secret = "a secret for tests";
 const forever = new AbortController().signal;
@@ -52,7 +53,10 @@ afterEach(async () => {
 });
 
 export async function start(
-  options: { producer?: (real: Producer) => Producer; sendBufferBytes?: number } = {},
+  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs"> & {
+    producer?: (real: Producer) => Producer;
+    sendBufferBytes?: number;
+  } = {},
 ): Promise<Running> {
   const memory = createMemoryBus();
   const bus = memory.connect();
@@ -85,7 +89,9 @@ export async function start(
     version: "1",
     producer: options.producer?.(mine.producer) ?? mine.producer,
     consumer: mine.consumer,
-    registry: createMemoryRegistry(),
+    registry: options.registry ?? createMemoryRegistry(),
+    ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
+    ...(options.drainWindowMs === undefined ? {} : { drainWindowMs: options.drainWindowMs }),
     transport: createRouterTransport(({ service }) => {
       service(ConversationService, {
         markRead: ({ callerId, conversationId, seqId }) => {

@@ -20,6 +20,8 @@ export interface Downstream {
   publish(outgoing: readonly Outgoing[]): Promise<void>;
   /** The same, for a caller that does not wait. */
   push(outgoing: readonly Outgoing[]): void;
+  /** The same, for what need not arrive: none of it is kept. @returns whether Kafka has stored all */
+  offer(outgoing: readonly Outgoing[]): Promise<boolean>;
   /** Empties the outbox whenever it can, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -75,14 +77,19 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     }
   }
 
+  function toRecord({ gatewayId, record, headers }: Outgoing): ProducerRecord {
+    const value = encodeRecord(DownstreamRecordSchema, record);
+    return { topic: topicPrefix + gatewayId, key: record.conversationId, value, headers };
+  }
+
+  /** The topics whose records have to wait behind others. */
+  function waitingTopics(records: readonly ProducerRecord[]): ReadonlySet<string> {
+    return new Set([...new Set(records.map(({ topic }) => topic))].filter(outbox.holds));
+  }
+
   async function publish(outgoing: readonly Outgoing[]): Promise<void> {
-    const records = outgoing.map(({ gatewayId, record, headers }) => ({
-      topic: topicPrefix + gatewayId,
-      key: record.conversationId,
-      value: encodeRecord(DownstreamRecordSchema, record),
-      headers,
-    }));
-    const waiting = new Set([...new Set(records.map(({ topic }) => topic))].filter(outbox.holds));
+    const records = outgoing.map(toRecord);
+    const waiting = waitingTopics(records);
     keep(records.filter(({ topic }) => waiting.has(topic)));
     const direct = records.filter(({ topic }) => !waiting.has(topic));
     const errors = await Promise.all(direct.map(send));
@@ -132,6 +139,12 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     publish,
     push(outgoing) {
       publish(outgoing).catch((error: unknown) => log("error", "a push was lost", { error }));
+    },
+    async offer(outgoing) {
+      const records = outgoing.map(toRecord);
+      const waiting = waitingTopics(records);
+      const errors = await Promise.all(records.filter(({ topic }) => !waiting.has(topic)).map(send));
+      return waiting.size === 0 && errors.every((error) => error === undefined);
     },
     run,
   };

@@ -102,6 +102,22 @@ export function frame(
   );
 }
 
+/** A control record: the gateway tells of all its connections anew. */
+export function assertion(gatewayId: string, trace: Trace): Outgoing {
+  return outgoing(gatewayId, trace, { type: "assert" });
+}
+
+/** A control record: the gateway closes the session's sockets and takes its tokens no more. */
+export function revocation(
+  gatewayId: string,
+  { sessionId, userId }: { readonly sessionId: string; readonly userId: string },
+  nowMs: number,
+  trace: Trace,
+): Outgoing {
+  const timestamp = BigInt(Math.floor(nowMs / 1000));
+  return outgoing(gatewayId, trace, { type: "revoke", userId, sid: sessionId, timestamp });
+}
+
 function answer(type: string, conversationId: string, origin: Origin, data: JsonObject): Outgoing[] {
   const { gatewayId, connectionId, clientMsgId } = origin;
   if (gatewayId === "" || connectionId === "") {

@@ -7,6 +7,7 @@ import {
   createDeadLetters,
   type Log,
   type Producer,
+  type Registry,
   type Topic,
 } from "@im-gateway/core";
 import {
@@ -19,22 +20,26 @@ import {
   UserService,
 } from "@im-gateway/proto";
 import { createAccounts } from "./accounts.ts";
+import { createAnnouncements } from "./announcements.ts";
 import { createBlocks } from "./blocks.ts";
 import { createConversations } from "./conversations.ts";
 import { type Counts, createCounts } from "./counts.ts";
 import { createDownstream } from "./downstream.ts";
 import { errorBoundary } from "./error-boundary.ts";
 import { createFriends } from "./friends.ts";
+import { createGatewayKeys } from "./gateway-keys.ts";
 import { createGroups } from "./groups.ts";
 import { createMembers } from "./members.ts";
 import { createMessages } from "./messages.ts";
 import { createNotices } from "./notices.ts";
+import { createOnlineStatus } from "./online-status.ts";
 import { createOutbox } from "./outbox.ts";
 import { createPoison } from "./poison.ts";
 import { createPresences } from "./presences.ts";
 import { createRecalls } from "./recalls.ts";
 import { createRecent } from "./recent.ts";
 import { createResume } from "./resume.ts";
+import { createRevocations } from "./revocations.ts";
 import { createRoutes } from "./routes.ts";
 import { createSearch } from "./search.ts";
 import { createAuthService } from "./services/auth-service.ts";
@@ -64,6 +69,12 @@ export interface LogicOptions {
     /** A gateway's topic is this and its id. */
     readonly downstreamPrefix: string;
   };
+  /**
+   * Where the gateways have their keys. Without one nobody sees a gateway die: its routes end with its own events only, and its topic stays.
+   */
+  readonly registry?: Pick<Registry, "watch">;
+  /** Deletes a topic; resolves as well when there is none. Default: topics stay. */
+  readonly removeTopic?: (name: string, signal: AbortSignal) => Promise<void>;
   readonly log: Log;
   /** Unix milliseconds. Default: the system's clock. */
   readonly now?: () => number;
@@ -95,21 +106,28 @@ const demoAccounts: readonly DemoAccount[] = [
 
 /** @throws Error when the database cannot be opened, or was written by a newer version */
 export function createLogic(options: LogicOptions): Logic {
-  const { producer, consumer, topics, log, now = Date.now } = options;
+  const { producer, consumer, topics, registry, removeTopic = async () => {}, log, now = Date.now } = options;
   const store = openStore(options.dataDir);
   const counts = createCounts();
   const accounts = createAccounts(store, now);
-  const sessions = createSessions(store, createTokens(options.jwt, now), now);
   const members = createMembers(store, now);
   const messages = createMessages(store, now);
   const conversations = createConversations(store, members, now);
   const blocks = createBlocks(store, now);
   const friends = createFriends(store, accounts, blocks, now);
   const groups = createGroups(store, accounts, members, conversations);
-  const routes = createRoutes(store);
+  const announcements = createAnnouncements(store, now);
+  const routes = createRoutes(store, announcements);
+  const presences = createPresences(store, now);
   const recent = createRecent();
   const outbox = createOutbox(store, now);
-  const downstream = createDownstream({ producer, topicPrefix: topics.downstreamPrefix, outbox, log, counts });
+  const topicPrefix = topics.downstreamPrefix;
+  const downstream = createDownstream({ producer, topicPrefix, outbox, log, counts });
+  const revoke = createRevocations(store, downstream, now);
+  const sessions = createSessions(store, createTokens(options.jwt, now), revoke, now);
+  const onlineStatus = createOnlineStatus({ store, announcements, presences, downstream, log, now });
+  const gatewayKeys =
+    registry && createGatewayKeys({ store, routes, registry, downstream, removeTopic, topicPrefix, log, now });
   const notices = createNotices(routes, downstream);
   const poison = createPoison(createDeadLetters(producer, topics.deadLetter.name, log), log, counts);
   const flow = { store, members, blocks, messages, routes, recent, downstream, poison, log, counts, now };
@@ -130,7 +148,7 @@ export function createLogic(options: LogicOptions): Logic {
       const messageParts = { members, messages, recalls, search: createSearch(store), notices };
       router
         .service(AuthService, createAuthService(accounts, sessions), shared)
-        .service(UserService, createUserService(accounts, createPresences(store)), shared)
+        .service(UserService, createUserService(accounts, presences), shared)
         .service(ConversationService, createConversationService(parts), shared)
         .service(MessageService, createMessageService(messageParts), shared)
         .service(FriendService, createFriendService(friends), shared)
@@ -140,7 +158,8 @@ export function createLogic(options: LogicOptions): Logic {
 
     async run(signal) {
       const consuming = new AbortController();
-      const emptying = downstream.run(AbortSignal.any([signal, consuming.signal]));
+      const ended = AbortSignal.any([signal, consuming.signal]);
+      const others = [downstream.run(ended), onlineStatus.run(ended), gatewayKeys?.run(ended)];
       try {
         await consumer.run({
           topics: [topics.upstream, topics.userEvents],
@@ -155,7 +174,7 @@ export function createLogic(options: LogicOptions): Logic {
       } finally {
         ready = false;
         consuming.abort();
-        await emptying;
+        await Promise.all(others);
       }
     },
 

@@ -53,6 +53,8 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     producer,
     consumer,
     topics: sharedTopics(config.kafka),
+    // Without etcd the registry is this process alone: every gateway would look dead.
+    ...(config.coordinator === undefined ? {} : { registry }),
     log: logger.module("im-logic"),
   });
   let registration: Registration | undefined;

@@ -1,5 +1,6 @@
 // Who is where: the connections of every user, as the gateways tell them on `user-events`. Kept in the database, so that a restarted
 // im-logic still knows them.
+import type { Announcements } from "./announcements.ts";
 import { integer, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
@@ -30,6 +31,8 @@ export interface Routes {
   disconnect(event: RouteEvent): void;
   /** The number of a connection's route; undefined where there is none. */
   numberOf(gatewayId: string, connectionId: string): number | undefined;
+  /** Removes all routes of a gateway that is gone since then. @returns how many */
+  endGateway(gatewayId: string, sinceMs: number): number;
   ofMembers(conversationId: string): Route[];
   ofUsers(userIds: readonly string[]): Route[];
   /** The highest number of the present routes; 0 without any. */
@@ -38,17 +41,21 @@ export interface Routes {
 
 /** How many ended connections are remembered: a late `connected` of one of them brings nothing back. */
 const endedConnectionsKept = 10_000;
+/** A gateway with a new epoch tells of its connections anew, or, where its process is a new one, its clients come back. */
+const newEpochGraceMs = 10_000;
 
-export function createRoutes(store: Store): Routes {
+export function createRoutes(store: Store, announcements: Announcements): Routes {
   const epochOf = store.prepare("SELECT epoch FROM gateways WHERE gateway_id = ?");
   const setEpoch = store.prepare(
-    "INSERT INTO gateways (gateway_id, epoch) VALUES (?, ?) ON CONFLICT (gateway_id) DO UPDATE SET epoch = excluded.epoch",
+    `INSERT INTO gateways (gateway_id, epoch) VALUES (?, ?)
+     ON CONFLICT (gateway_id) DO UPDATE SET epoch = excluded.epoch, absent_since_ms = NULL`,
   );
   const removeRoutes = store.prepare("DELETE FROM routes WHERE gateway_id = ?");
   const removeEnded = store.prepare("DELETE FROM ended_connections WHERE gateway_id = ?");
   const ended = store.prepare("SELECT seq FROM ended_connections WHERE gateway_id = ? AND connection_id = ?");
   const putEnded = store.prepare(
-    "INSERT OR REPLACE INTO ended_connections (gateway_id, connection_id, seq) VALUES (?, ?, ?)",
+    `INSERT INTO ended_connections (gateway_id, connection_id, seq) VALUES (?, ?, ?)
+     ON CONFLICT (gateway_id, connection_id) DO UPDATE SET seq = max(seq, excluded.seq)`,
   );
   const pruneEnded = store.prepare(
     "DELETE FROM ended_connections WHERE ended_no <= (SELECT max(ended_no) FROM ended_connections) - ?",
@@ -85,6 +92,7 @@ export function createRoutes(store: Store): Routes {
     }
     if (known !== gatewayEpoch) {
       seenAt.run(atMs, gatewayId);
+      announcements.allWent(gatewayId, newEpochGraceMs);
       removeRoutes.run(gatewayId);
       removeEnded.run(gatewayId);
       setEpoch.run(gatewayId, gatewayEpoch);
@@ -104,6 +112,7 @@ export function createRoutes(store: Store): Routes {
           return undefined;
         }
         const row = put.get(userId, gatewayId, connectionId, seq);
+        announcements.came(userId);
         return row && integer(row, "route_no");
       }),
 
@@ -113,7 +122,9 @@ export function createRoutes(store: Store): Routes {
         if (!enterEpoch(event)) {
           return;
         }
-        remove.run(gatewayId, connectionId, seq);
+        if (remove.run(gatewayId, connectionId, seq).changes > 0) {
+          announcements.went(userId);
+        }
         seenUser.run(atMs, userId);
         putEnded.run(gatewayId, connectionId, seq);
         pruneEnded.run(endedConnectionsKept);
@@ -123,6 +134,13 @@ export function createRoutes(store: Store): Routes {
       const row = one.get(gatewayId, connectionId);
       return row && integer(row, "route_no");
     },
+    endGateway: (gatewayId, sinceMs) =>
+      store.transaction(() => {
+        seenAt.run(sinceMs, gatewayId);
+        announcements.allWent(gatewayId);
+        return Number(removeRoutes.run(gatewayId).changes);
+      }),
+
     ofMembers: (conversationId) => byConversation.all(conversationId).map(toRoute),
     ofUsers: (userIds) => byUsers.all(JSON.stringify(userIds)).map(toRoute),
     newest() {
@@ -132,7 +150,8 @@ export function createRoutes(store: Store): Routes {
   };
 }
 
-function toRoute(row: Row): Route {
+/** @param row with the columns user_id, gateway_id, connection_id */
+export function toRoute(row: Row): Route {
   return {
     userId: text(row, "user_id"),
     gatewayId: text(row, "gateway_id"),

@@ -26,6 +26,11 @@ export function integer(row: Row, column: string): number {
   return value;
 }
 
+/** undefined for NULL. */
+export function optionalInteger(row: Row, column: string): number | undefined {
+  return row[column] === null ? undefined : integer(row, column);
+}
+
 export function bytes(row: Row, column: string): Uint8Array {
   const value = row[column];
   if (!(value instanceof Uint8Array)) {

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { failure } from "@im-gateway/core";
+import type { RevokeSession } from "./revocations.ts";
 import { integer, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
 import type { SignedTokens, TokenSubject, Tokens } from "./tokens.ts";
@@ -15,11 +16,12 @@ export interface Sessions {
    * Rejects with unauthenticated INVALID_REFRESH_TOKEN or REFRESH_TOKEN_REUSED.
    */
   refresh(refreshToken: string): Promise<{ readonly userId: string; readonly tokens: SignedTokens }>;
-  /** Ends a session of this user, if there is one. */
+  /** Ends a session of this user, if there is one, and with it its access tokens. */
   end(sessionId: string, userId: string): void;
 }
 
-export function createSessions(store: Store, tokens: Tokens, now: () => number): Sessions {
+/** @param revoke called with each session that ends before its time */
+export function createSessions(store: Store, tokens: Tokens, revoke: RevokeSession, now: () => number): Sessions {
   const insert = store.prepare(
     `INSERT INTO sessions (session_id, user_id, device_id, platform, refresh_jti, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
   );
@@ -66,13 +68,16 @@ export function createSessions(store: Store, tokens: Tokens, now: () => number):
         throw failure(Code.Unauthenticated, "INVALID_REFRESH_TOKEN", "the session has ended");
       }
       if (subject.refreshJti !== claims.jti) {
+        revoke(subject);
         throw failure(Code.Unauthenticated, "REFRESH_TOKEN_REUSED", "the refresh token was used before; log in again");
       }
       return { userId: subject.userId, tokens: await tokens.sign(subject, jti) };
     },
 
     end(sessionId, userId) {
-      removeOwn.run(sessionId, userId);
+      if (removeOwn.run(sessionId, userId).changes > 0) {
+        revoke({ sessionId, userId });
+      }
     },
   };
 }

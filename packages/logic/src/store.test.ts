@@ -45,7 +45,9 @@ it("brings a file of the first version further, and keeps what is in it", async 
     const path = join(dataDir, "im-logic.sqlite");
     openStore(dataDir).close();
     const old = new DatabaseSync(path);
-    old.exec(`DROP TABLE friends; DROP TABLE friend_requests; DROP TABLE blocks; DROP INDEX messages_by_id;
+    old.exec(`DROP TABLE announcements; DROP INDEX routes_by_gateway; ALTER TABLE gateways DROP COLUMN absent_since_ms;
+      INSERT INTO routes (user_id, gateway_id, connection_id, seq) VALUES ('u', 'g', 'c1', 1), ('u', 'g', 'c2', 2);
+      DROP TABLE friends; DROP TABLE friend_requests; DROP TABLE blocks; DROP INDEX messages_by_id;
       ALTER TABLE users DROP COLUMN last_seen_ms; PRAGMA user_version=1;
       INSERT INTO users VALUES ('u', 'Ada', 'ada', 'Ada', '', NULL, 1);`);
     old.close();
@@ -54,6 +56,9 @@ it("brings a file of the first version further, and keeps what is in it", async 
       { nickname: "Ada", last_seen_ms: 0 },
     ]);
     expect(store.prepare("SELECT * FROM friends, friend_requests, blocks").all()).toEqual([]);
+    expect(store.prepare("SELECT * FROM announcements").all()).toEqual([
+      { user_id: "u", announced: null, check_at_ms: 0 },
+    ]);
     store.close();
   } finally {
     await rm(dataDir, { recursive: true });

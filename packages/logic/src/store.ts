@@ -142,6 +142,19 @@ const migrations: readonly string[] = [
     PRIMARY KEY (user_id, blocked_id)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE INDEX routes_by_gateway ON routes (gateway_id, user_id);
+
+  ALTER TABLE gateways ADD COLUMN absent_since_ms INTEGER;
+
+  CREATE TABLE announcements (
+    user_id TEXT NOT NULL PRIMARY KEY,
+    announced INTEGER,
+    check_at_ms INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX announcements_due ON announcements (check_at_ms) WHERE check_at_ms IS NOT NULL;
+  INSERT INTO announcements (user_id, announced, check_at_ms) SELECT DISTINCT user_id, NULL, 0 FROM routes;
+  `,
 ];
 
 /**

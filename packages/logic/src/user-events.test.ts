@@ -217,3 +217,79 @@ it("survives a restart, as all that was stored does", async () => {
     await rm(dataDir, { recursive: true });
   }
 });
+
+describe("what is known in the end", () => {
+  const gateways = ["g1", "g2"];
+
+  /** Two lives of two gateways: connections come, some are told anew, some go. Told in order, each life has its own seqs. */
+  function history(random: () => number): Event[] {
+    const events: Event[] = [];
+    for (const gatewayId of gateways) {
+      let seq = 0;
+      for (const gatewayEpoch of [1n, 2n]) {
+        const here: string[] = [];
+        for (let step = 0; step < 12; step++) {
+          seq += 1;
+          const connectionId = here[Math.floor(random() * here.length)];
+          const what = random();
+          if (connectionId === undefined || what < 0.5) {
+            here.push(`${gatewayId} ${seq}`);
+            events.push(event("connected", `${gatewayId} ${seq}`, seq, { gatewayId, gatewayEpoch }));
+          } else if (what < 0.7) {
+            events.push(event("connected", connectionId, seq, { gatewayId, gatewayEpoch }));
+          } else {
+            here.splice(here.indexOf(connectionId), 1);
+            events.push(event("disconnected", connectionId, seq, { gatewayId, gatewayEpoch }));
+          }
+        }
+      }
+    }
+    return events;
+  }
+
+  /** The contract's set, by its definition. */
+  function gatewaysWithConnections(events: readonly Event[]): string[] {
+    return gateways.filter((gatewayId) => {
+      const mine = events.filter((one) => one.gatewayId === gatewayId);
+      const epoch = mine.reduce(
+        (highest, { gatewayEpoch = 0n }) => (gatewayEpoch > highest ? gatewayEpoch : highest),
+        0n,
+      );
+      const last = new Map<string, Event>();
+      for (const one of mine.filter(({ gatewayEpoch }) => gatewayEpoch === epoch)) {
+        const known = last.get(one.connectionId ?? "");
+        if (known === undefined || (one.seq ?? 0n) > (known.seq ?? 0n)) {
+          last.set(one.connectionId ?? "", one);
+        }
+      }
+      return [...last.values()].some((one) => one.event === "connected");
+    });
+  }
+
+  it.each(Array.from({ length: 30 }, (_, seed) => seed + 1))(
+    "depends on what was told, not on its order or how often (%i)",
+    async (seed) => {
+      const random = randomBy(seed);
+      const told = history(random).filter(() => random() < 0.9);
+      const again = told.filter(() => random() < 0.3);
+      const shuffled = [...told, ...again]
+        .map((one) => ({ one, place: random() }))
+        .sort((a, b) => a.place - b.place)
+        .map(({ one }) => one);
+      await tell(...shuffled);
+      expect((await reached()).sort()).toEqual(gatewaysWithConnections(told));
+      nowMs += 60_000;
+      const { presences } = await im.user.listPresences({ callerId: bob, userIds: [bob] });
+      expect(presences[0]?.online).toBe(gatewaysWithConnections(told).length > 0);
+    },
+  );
+});
+
+/** The same numbers, 0 to 1, for the same seed. */
+function randomBy(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -9,7 +9,7 @@ import {
   createRouterTransport,
   type Transport,
 } from "@connectrpc/connect";
-import type { Log, Producer, Topic } from "@im-gateway/core";
+import type { Log, Producer, Registry, Topic } from "@im-gateway/core";
 import { decodeRecord, encodeRecord, reasonOf } from "@im-gateway/core";
 import { createMemoryBus, type MemoryBus } from "@im-gateway/core/memory";
 import {
@@ -44,6 +44,9 @@ export interface TestLogicOptions {
   /** The gateways that have a topic. Default: g1 and g2. */
   readonly gatewayIds?: readonly string[];
   readonly now?: () => number;
+  /** Where the gateways have their keys. Default: nowhere, so that none is missed. */
+  readonly registry?: Pick<Registry, "watch">;
+  readonly removeTopic?: (name: string) => Promise<void>;
   /** Puts something between im-logic and the bus. */
   readonly wrapProducer?: (producer: Producer) => Producer;
 }
@@ -172,6 +175,8 @@ export async function startLogic(options: TestLogicOptions = {}): Promise<TestLo
   const logic = createLogic({
     ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
     ...(options.now === undefined ? {} : { now: options.now }),
+    ...(options.registry === undefined ? {} : { registry: options.registry }),
+    ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
     jwt: { secret, accessTokenTtlMs: 60_000, refreshTokenTtlMs: 600_000 },
     producer: wrapProducer(producer),
     consumer: {

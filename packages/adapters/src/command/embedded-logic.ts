@@ -1,6 +1,6 @@
 // An im-logic that runs inside a gateway's process. A server passes in the one to embed: adapters know none.
 import type { ConnectRouter } from "@connectrpc/connect";
-import type { Log } from "@im-gateway/core";
+import type { Log, Registry } from "@im-gateway/core";
 import type { Bus, SharedTopics } from "./bus.ts";
 import type { TokenOptions } from "./token-options.ts";
 
@@ -9,6 +9,8 @@ export interface EmbeddedLogicOptions extends Bus {
   readonly dataDir?: string;
   readonly jwt: TokenOptions;
   readonly topics: SharedTopics;
+  /** Where all gateways that it serves have their keys; absent where it can not see them all. */
+  readonly registry?: Registry;
   readonly log: Log;
 }
 

@@ -38,7 +38,7 @@ export function createGatewayParts(
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const { transport, embedded, unready, close } =
     config.grpc.logic === undefined
-      ? embeddedLogic(config, connect("im-logic"), topics, logger, createLogic)
+      ? embeddedLogic(config, connect("im-logic"), topics, registry, logger, createLogic)
       : remoteLogic(config.grpc.logic, config.coordinator === undefined ? undefined : registry, logger);
 
   return {
@@ -57,9 +57,10 @@ export function createGatewayParts(
 }
 
 function embeddedLogic(
-  { jwt, dataDir }: GatewayConfig,
+  { jwt, dataDir, kafka, coordinator }: GatewayConfig,
   { producer, consumer }: Bus,
   topics: SharedTopics,
+  registry: Registry,
   logger: Logger,
   createLogic: CreateEmbeddedLogic,
 ): LogicLink {
@@ -70,6 +71,8 @@ function embeddedLogic(
     consumer,
     topics,
     log,
+    // With Kafka but without etcd there may be gateways that this process's registry knows nothing of.
+    ...(kafka !== undefined && coordinator === undefined ? {} : { registry }),
     ...(dataDir === undefined ? {} : { dataDir }),
   });
   const closing = new AbortController();

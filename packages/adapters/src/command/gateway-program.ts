@@ -69,6 +69,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     unready: parts.unready,
     ...(pages === undefined ? {} : { pages }),
     observer: metrics.observer,
+    drainWindowMs: Math.min(server.drainTimeoutMs / 2, maxDrainWindowMs),
+    revocationHoldMs: jwt.accessTokenExpireMs,
     // What a signal does, whoever sends it.
     requestDrain: () => process.kill(process.pid, "SIGTERM"),
     ...(config.internal.token === undefined ? {} : { internalToken: config.internal.token }),
@@ -100,7 +102,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
   });
   const internal = await opened("internal.addr", answering);
   try {
-    const ready = whenReady(gateway.unready, stop, log);
+    const over = AbortSignal.any([stop, gateway.stopped]);
+    const ready = whenReady(gateway.unready, over, log);
     const { address, port } = advertisedAddress(internal, config.internal.advertiseAddr);
     const internalAddr = formatAddress({ host: address, port });
     await gateway.start({ ...advertisedAddress(listening, server.advertiseAddr), internalAddr }, stop);
@@ -115,17 +118,31 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
         const base = `http://localhost:${listening.port}`;
         process.stderr.write(tryNext(base, accounts, server.wsPath, config.dataDir, pages !== undefined));
       }
-      await aborted(stop);
+      await aborted(over);
+    }
+    if (!stop.aborted) {
+      throw new Error(`another process holds the key of ${gatewayId}`);
     }
   } finally {
     log("info", "draining");
     const deadline = AbortSignal.timeout(server.drainTimeoutMs);
-    const closed = listening.close(deadline);
-    await gateway.drain(deadline);
-    await parts.close();
-    await closed;
-    await internal.close();
-    await scraped.close();
-    log("info", "ended");
+    // Until no socket is left the port stays open: load balancers send requests for a while yet, and find out by them.
+    const httpEnd = AbortSignal.timeout(server.drainTimeoutMs * httpShare);
+    const ending = async (): Promise<void> => {
+      await gateway.drain(deadline, () => listening.close(httpEnd));
+      await parts.close();
+      await internal.close();
+      await scraped.close();
+    };
+    const late = aborted(AbortSignal.timeout(server.drainTimeoutMs + lateMs)).then(() => "late");
+    const outcome = await Promise.race([ending(), late]);
+    log(outcome === "late" ? "warn" : "info", "ended", outcome === "late" ? { cut_short: true } : {});
   }
 }
+
+/** With what comes after it, within the 10 s that docker and others give a process by default. */
+const maxDrainWindowMs = 8_000;
+/** Of the drain: HTTP requests are cut then, so that what is to be published has the rest. */
+const httpShare = 0.75;
+/** What the parts have to let go once the drain's time is over, before they are left as they are. */
+const lateMs = 1000;

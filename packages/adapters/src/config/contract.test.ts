@@ -83,7 +83,8 @@ test("each key has a description and an environment name; the secrets are known"
 });
 
 test("without any source everything has its default, and each start its own gateway_id", () => {
-  const { gatewayId, ...config } = loadConfig(gatewayConfig, { env: {}, set: [] });
+  const { gatewayId, madeUpId, ...config } = loadConfig(gatewayConfig, { env: {}, set: [] });
+  expect(madeUpId).toBe(true);
   expect(gatewayId).toMatch(/^gateway-[A-Za-z0-9-]+-[0-9a-f]{8}$/);
   expect(loadConfig(gatewayConfig, { env: {}, set: [] }).gatewayId).not.toBe(gatewayId);
   expect(config).toEqual({

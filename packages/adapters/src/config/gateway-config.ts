@@ -22,6 +22,8 @@ import {
 
 export interface GatewayConfig {
   readonly gatewayId: string;
+  /** No source set the id: this start made it, and none will have it again. */
+  readonly madeUpId: boolean;
   readonly appEnv: AppEnv;
   readonly server: ServerConfig;
   readonly websocket: WebSocketConfig;
@@ -163,7 +165,7 @@ const internal: Section<InternalConfig> = v.optional(
 export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
   v.pipe(
     v.strictObject({
-      gatewayId: key("gateway_id", name(128), newGatewayId, "This gateway's name; default: gateway-<host>-<random>", {
+      gatewayId: optionalKey("gateway_id", name(128), "This gateway's name; default: gateway-<host>-<random>", {
         env: "GATEWAY_ID",
       }),
       appEnv: shared.appEnv,
@@ -247,6 +249,11 @@ export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
       ),
       ["internal", "addr"],
     ),
+    v.transform(({ gatewayId, ...config }) => ({
+      ...config,
+      gatewayId: gatewayId ?? newGatewayId(),
+      madeUpId: gatewayId === undefined,
+    })),
   ),
 );
 

@@ -82,7 +82,11 @@ test("what is printed, given again, makes the same configuration", () => {
   const values = effectiveValues(gatewayConfig, { env: {}, set });
   const again = values.flatMap(({ key, value }) => (value === null ? [] : [`${key.key}=${value}`]));
   const config = loadConfig(gatewayConfig, { env: {}, set: again });
-  expect(config).toEqual({ ...loadConfig(gatewayConfig, { env: {}, set }), gatewayId: config.gatewayId });
+  expect(config).toEqual({
+    ...loadConfig(gatewayConfig, { env: {}, set }),
+    gatewayId: config.gatewayId,
+    madeUpId: false,
+  });
 });
 
 test("a configuration that cannot be used has no values", () => {

@@ -7,8 +7,6 @@ export interface LeasedKeyOptions {
   readonly value: string;
   readonly leaseTtlMs: number;
   readonly callTimeoutMs: number;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
 }
 
 export type PutOutcome =
@@ -23,19 +21,23 @@ export interface LeasedKey {
    */
   put(mayReplace: (holder: IKeyValue) => Promise<boolean>): Promise<PutOutcome>;
   /**
-   * Keeps the lease alive and looks at the key. "expired": the lease is gone, and the key with it; "lost": the key is
-   * another's, or was deleted.
+   * Keeps the lease alive, looks at the key, and writes the value that it should have. "gone": nobody has it, since the
+   * lease is gone or somebody deleted the key; "taken": another has it. Only etcd says so, no clock of ours: after an
+   * outage the lease may still live, and then nobody has taken this instance for dead.
    */
-  extend(): Promise<"held" | "expired" | "lost">;
+  extend(): Promise<"held" | "gone" | "taken">;
+  /** The value from now on, also of a later `put`. Written if the key is ours. */
+  write(value: string): Promise<void>;
   /** Deletes the key if it is ours: etcd does so as it revokes the lease. */
   revoke(): Promise<void>;
 }
 
 export function createLeasedKey(options: LeasedKeyOptions): LeasedKey {
-  const { client, key, value, leaseTtlMs, callTimeoutMs, now } = options;
+  const { client, key, leaseTtlMs, callTimeoutMs } = options;
+  let { value } = options;
   // All that were granted: a put whose answer was lost may stand under any of them.
   const leases = new Map<string, Lease>();
-  let current: { readonly id: string; readonly lease: Lease; untilMs: number } | undefined;
+  let current: { readonly id: string; readonly lease: Lease } | undefined;
 
   async function putUnder(leaseId: string, mayReplace: (holder: IKeyValue) => Promise<boolean>): Promise<PutOutcome> {
     const put = () => client.put(key).value(value).lease(leaseId);
@@ -50,30 +52,38 @@ export function createLeasedKey(options: LeasedKeyOptions): LeasedKey {
     }
   }
 
+  async function writeUnder(leaseId: string): Promise<void> {
+    await client.if(key, "Lease", "==", leaseId).then(client.put(key).value(value).lease(leaseId)).commit();
+  }
+
   return {
     async put(mayReplace) {
       current = undefined;
-      const sentMs = now();
       const lease = client.lease(Math.ceil(leaseTtlMs / 1000), { autoKeepAlive: false });
       const id = await lease.grant();
       leases.set(id, lease);
       const outcome = await putUnder(id, mayReplace);
-      if (outcome.kind === "held") current = { id, lease, untilMs: sentMs + leaseTtlMs };
+      if (outcome.kind === "held") current = { id, lease };
       return outcome;
     },
     async extend() {
-      const sentMs = now();
-      // etcd3 would call the lease lost only a whole TTL later.
-      if (current === undefined || sentMs >= current.untilMs) return "expired";
+      if (current === undefined) return "gone";
       try {
         await keepAlive(current.lease, callTimeoutMs);
       } catch (error) {
-        if (error instanceof EtcdLeaseInvalidError) return "expired";
+        if (error instanceof EtcdLeaseInvalidError) return "gone";
         throw error;
       }
-      current.untilMs = sentMs + leaseTtlMs;
       const { kvs } = await client.get(key).exec();
-      return kvs[0]?.lease === current.id ? "held" : "lost";
+      const [found] = kvs;
+      if (found === undefined) return "gone";
+      if (found.lease !== current.id) return "taken";
+      if (found.value.toString() !== value) await writeUnder(current.id);
+      return "held";
+    },
+    async write(next) {
+      value = next;
+      if (current !== undefined) await writeUnder(current.id);
     },
     async revoke() {
       current = undefined;

@@ -4,7 +4,7 @@ import type { Log } from "@im-gateway/core";
 
 export interface Outage {
   /**
-   * Logs the first failure of an outage, then waits: longer after every one, up to 2 s, with full jitter. The signal
+   * Logs the first failure of an outage, then waits: longer after every one, up to 1 s, with full jitter. The signal
    * cuts the wait short.
    */
   failed(error: unknown, signal: AbortSignal): Promise<void>;
@@ -13,7 +13,7 @@ export interface Outage {
 }
 
 const firstPauseMs = 100;
-const longestPauseMs = 2_000;
+const longestPauseMs = 1_000;
 
 /** @param what names the work in the log */
 export function createOutage(what: string, log: Log): Outage {

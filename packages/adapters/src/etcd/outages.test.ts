@@ -43,11 +43,17 @@ function instance(id: string): ServiceInstance {
   return { id, name: "im-logic", address: "127.0.0.1", port: 9001, metadata: {} };
 }
 
-/** The ids of every list that was reported. */
-function watch(of: Registry): { lists: string[]; ended: Promise<void> } {
+/** The ids of every list that was reported, and what was said of the watch itself. */
+function watch(of: Registry): { lists: string[]; working: boolean[]; ended: Promise<void> } {
   const lists: string[] = [];
-  const ended = of.watch("im-logic", (instances) => lists.push(instances.map(({ id }) => id).join()), test.signal);
-  return { lists, ended };
+  const working: boolean[] = [];
+  const ended = of.watch(
+    "im-logic",
+    (instances) => lists.push(instances.map(({ id }) => id).join()),
+    test.signal,
+    (works) => working.push(works),
+  );
+  return { lists, working, ended };
 }
 
 const untilLast = (lists: readonly string[], ids: string, timeoutMs = 8_000): Promise<unknown> =>
@@ -104,11 +110,13 @@ it.each([
   void registration.lost.then(() => {
     lost = true;
   });
-  const { lists } = watch(open(etcd.endpoints));
+  const { epoch } = registration;
+  const { lists, working } = watch(open(etcd.endpoints));
   await untilLast(lists, "a");
   await etcd.kill();
   await pass(awayMs);
   expect(lists).toEqual(["a"]);
+  expect(working).toEqual([true, false]);
   await etcd.restart();
   const other = open(etcd.endpoints);
   await other.register(instance("b"), test.signal);
@@ -117,6 +125,9 @@ it.each([
   await pass(leaseTtlMs * 2);
   expect(lists.at(-1)).toBe("a,b");
   expect(lost).toBe(false);
+  expect(working).toEqual([true, false, true]);
+  // An etcd that starts gives every lease its whole time again: the key never went, and nobody took it for dead.
+  expect(registration.epoch).toBe(epoch);
   expect(count(/^warn: registration.*trying again/)).toBeLessThanOrEqual(1);
   await registration.release();
   await untilLast(lists, "b");
@@ -177,6 +188,30 @@ it("lists again after changes that it was cut off from and that were compacted a
   await untilLast(lists, "b,c,d");
   await d.release();
   await untilLast(lists, "b,c");
+});
+
+it("is registered again within 5 s under a higher epoch when it was cut off until its key went", async () => {
+  const proxy = await proxied();
+  const reclaimed: number[] = [];
+  const registration = await open([proxy.endpoint]).register(instance("a"), test.signal, () =>
+    reclaimed.push(registration.epoch),
+  );
+  const { epoch } = registration;
+  const { lists } = watch(registry);
+  await untilLast(lists, "a");
+  proxy.cut();
+  await untilLast(lists, "", leaseTtlMs * 3);
+  expect(registration.epoch).toBe(epoch);
+  await expect(registration.update({ state: "draining" })).rejects.toMatchObject({ code: Code.Unavailable });
+  proxy.mend();
+  await untilLast(lists, "a", 5_000);
+  await waitFor(() => reclaimed.length > 0, { timeoutMs: 1_000, what: "the word of it" });
+  expect(reclaimed).toEqual([registration.epoch]);
+  expect(registration.epoch).toBeGreaterThan(epoch);
+  const updated = new Promise((resolve) => {
+    void registry.watch("im-logic", ([first]) => resolve(first?.metadata), test.signal);
+  });
+  expect(await updated).toEqual({ state: "draining" });
 });
 
 it("notices a connection that swallows everything, and goes on over another", async () => {

@@ -12,26 +12,26 @@ export interface RegistrationOptions {
   readonly client: Etcd3;
   readonly leaseTtlMs: number;
   readonly callTimeoutMs: number;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
   readonly fetch: Fetch;
   readonly log: Log;
 }
 
 /**
- * Claims the key, waiting for etcd until `signal` aborts, and keeps it until it is released or lost. An `im-gateway`
- * takes its id over only from a holder that does not answer, any other service at once.
+ * Claims the key, waiting for etcd until `signal` aborts, and keeps it until it is released or another's. A key that has
+ * gone, with its lease or by somebody's hand, is claimed anew. An `im-gateway` takes its id over only from a holder that
+ * does not answer, any other service at once.
  * Rejects with `already_exists` (GATEWAY_ID_TAKEN), with `canceled`, or with what etcd refuses for good.
  */
 export async function register(
   instance: ServiceInstance,
   options: RegistrationOptions,
   signal: AbortSignal,
+  onReclaimed: () => void = () => {},
 ): Promise<Registration> {
   const { log } = options;
   const key = keyOf(instance);
   const leased = createLeasedKey({ ...options, key, value: encodeInstance(instance) });
-  const epoch = await claim(instance, leased, options, signal);
+  let epoch = await claim(instance, leased, options, signal);
   log("info", "registered", { key, epoch });
 
   const releasing = new AbortController();
@@ -39,16 +39,32 @@ export async function register(
   const lost = new Promise<void>((resolve) => {
     lose = resolve;
   });
-  const kept = keep(key, leased, options, releasing.signal).then(async (outcome) => {
+  const reclaimed = (revision: number): void => {
+    epoch = revision;
+    log("info", "registered anew", { key, epoch });
+    onReclaimed();
+  };
+  const kept = keep(key, leased, options, reclaimed, releasing.signal).then(async (outcome) => {
     if (outcome === "lost") {
-      log("error", "the key is another's, or was deleted", { key });
+      log("error", "the key is another's", { key });
       lose();
     }
     await revoke(key, leased, log);
   });
   return {
-    epoch,
+    get epoch() {
+      return epoch;
+    },
     lost,
+    async update(metadata) {
+      try {
+        await leased.write(encodeInstance({ ...instance, metadata }));
+      } catch (cause) {
+        throw (
+          refusal(cause) ?? failure(Code.Unavailable, "REGISTRY_UNAVAILABLE", "etcd has not taken the value", { cause })
+        );
+      }
+    },
     release() {
       releasing.abort();
       return kept;
@@ -96,26 +112,27 @@ async function keep(
   key: string,
   leased: LeasedKey,
   { leaseTtlMs, log }: RegistrationOptions,
+  reclaimed: (revision: number) => void,
   signal: AbortSignal,
 ): Promise<"released" | "lost"> {
   const outage = createOutage(`registration of ${key}`, log);
-  let registered = true;
+  let isGone = false;
   let waitMs = leaseTtlMs / 3;
   for (;;) {
     await pause(waitMs, signal);
     if (signal.aborted) return "released";
     try {
-      let state = await leased.extend();
-      if (state === "expired") {
-        if (registered) log("warn", "lease lost, registering anew", { key });
-        registered = false;
+      const state = await leased.extend();
+      if (state === "gone") {
+        if (!isGone) log("warn", "the key has gone, registering anew", { key });
+        isGone = true;
         const outcome = await leased.put(async () => false);
-        state = outcome.kind === "held" ? "held" : "lost";
+        if (outcome.kind === "taken") return "lost";
+        isGone = false;
+        reclaimed(outcome.revision);
       }
       outage.passed();
-      if (state === "lost") return "lost";
-      if (!registered) log("info", "registered anew", { key });
-      registered = true;
+      if (state === "taken") return "lost";
       waitMs = leaseTtlMs / 3;
     } catch (error) {
       await outage.failed(error, signal);

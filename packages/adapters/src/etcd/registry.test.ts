@@ -109,25 +109,47 @@ describe("a key", () => {
     await waitFor(async () => (await read(gatewayKey)) === undefined, { timeoutMs: 5_000, what: "the key to go" });
   });
 
-  it("is put again when its lease was lost, under the same epoch", async () => {
-    const registration = await registry.register(gateway(), signal);
+  it.each<[string, (key: IKeyValue) => Promise<unknown>]>([
+    ["its lease was lost", ({ lease }) => raw.leaseClient.leaseRevoke({ ID: lease })],
+    ["it was deleted", async () => raw.delete().key(gatewayKey)],
+  ])("is claimed anew when %s; its new revision is the epoch", async (_, end) => {
+    const reclaimed: number[] = [];
+    const registration = await registry.register(gateway(), signal, () => reclaimed.push(registration.epoch));
+    const { epoch } = registration;
     const lost = lostOf(registration.lost);
     const before = await read(gatewayKey);
-    await raw.leaseClient.leaseRevoke({ ID: before?.lease ?? "" });
+    if (before === undefined) throw new Error("the key is not there");
+    await end(before);
     expect(await read(gatewayKey)).toBeUndefined();
-    await waitFor(() => read(gatewayKey), { timeoutMs: 3_000, what: "the key to be put again" });
-    expect((await read(gatewayKey))?.lease).not.toBe(before?.lease);
+    const after = await waitFor(() => read(gatewayKey), { timeoutMs: 3_000, what: "the key to be put again" });
+    await waitFor(() => reclaimed.length > 0, { timeoutMs: 1_000, what: "the word of it" });
+    expect(reclaimed).toEqual([Number(after?.create_revision)]);
+    expect(registration.epoch).toBeGreaterThan(epoch);
     expect(lost()).toBe(false);
-    expect(lines).toContain("warn: lease lost, registering anew");
+    expect(lines).toContain("warn: the key has gone, registering anew");
     await registration.release();
     expect(await read(gatewayKey)).toBeUndefined();
   });
 
-  it("that was deleted is lost", async () => {
-    const { lost } = await registry.register(gateway(), signal);
-    await raw.delete().key(gatewayKey);
-    await lost;
-    expect(await read(gatewayKey)).toBeUndefined();
+  it("has the value of the last update, also when it is claimed anew, and the epoch stays at an update", async () => {
+    const registration = await registry.register(gateway(), signal);
+    const { epoch } = registration;
+    await registration.update({ instance: "me", state: "draining" });
+    const updated = await read(gatewayKey);
+    expect(updated?.value.toString()).toContain('"metadata":{"instance":"me","state":"draining"}');
+    expect(registration.epoch).toBe(epoch);
+    await raw.leaseClient.leaseRevoke({ ID: updated?.lease ?? "" });
+    await waitFor(async () => (await read(gatewayKey))?.value.includes("draining"), {
+      timeoutMs: 3_000,
+      what: "the key to be put again",
+    });
+  });
+
+  it("that is another's is not written to", async () => {
+    const registration = await registry.register(gateway(), signal);
+    await raw.put(gatewayKey).value("another's");
+    await registration.update({ instance: "me", state: "draining" });
+    expect((await read(gatewayKey))?.value.toString()).toBe("another's");
   });
 
   it("that another took is lost, and left alone from then on", async () => {

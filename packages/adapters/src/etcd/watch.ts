@@ -24,11 +24,19 @@ export async function watchService(
   onChange: OnChange,
   options: WatchOptions,
   signal: AbortSignal,
+  onWorking: (working: boolean) => void = () => {},
 ): Promise<void> {
   const { client, log } = options;
   const prefix = keyPrefix(name);
   const outage = createOutage(`watch of ${prefix}`, log);
   let reported: string | undefined;
+  let working: boolean | undefined;
+
+  function works(now: boolean): void {
+    if (now === working || signal.aborted) return;
+    working = now;
+    onWorking(now);
+  }
 
   function report(instances: ReadonlyMap<string, ServiceInstance>): void {
     const all = [...instances.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
@@ -54,7 +62,10 @@ export async function watchService(
       for (const { key, value } of kvs) put(key, value);
       report(instances);
       await followChanges(prefix, BigInt(header.revision) + 1n, options, signal, {
-        begun: outage.passed,
+        begun() {
+          outage.passed();
+          works(true);
+        },
         changed({ events }) {
           for (const { type, kv } of events) {
             if (type === "Put") put(kv.key, kv.value);
@@ -64,6 +75,7 @@ export async function watchService(
         },
       });
     } catch (error) {
+      works(false);
       await outage.failed(error, signal);
     }
   }
@@ -122,6 +134,9 @@ async function followChanges(
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", stop);
+    // Ended first: a cancelled stream that could still be written to is a failed host to etcd3, which then drops the
+    // connection under every other call.
+    stream.end();
     stream.cancel();
   }
 }

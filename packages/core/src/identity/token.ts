@@ -13,6 +13,10 @@ export interface Identity {
   readonly sessionId: string;
   /** `exp`, Unix milliseconds. */
   readonly expiresAtMs: number;
+  /** `jti`. */
+  readonly tokenId?: string;
+  /** `iat`, Unix milliseconds. */
+  readonly issuedAtMs?: number;
 }
 
 export interface TokenVerifierOptions {
@@ -22,11 +26,13 @@ export interface TokenVerifierOptions {
   readonly issuer?: string;
   /** Values of the header `typ` that count as an access token. Default: at+jwt. */
   readonly acceptedTypes?: readonly string[];
+  /** Whether a good token was taken back. Default: none was. */
+  readonly isRevoked?: (identity: Identity) => boolean;
   /** Unix milliseconds. */
   readonly now: () => number;
 }
 
-/** Rejects with `unauthenticated`: TOKEN_EXPIRED, or TOKEN_INVALID for anything else. */
+/** Rejects with `unauthenticated`: TOKEN_EXPIRED, TOKEN_REVOKED, or TOKEN_INVALID for anything else. */
 export type VerifyToken = (token: string) => Promise<Identity>;
 
 const maxTokenLength = 8 * 1024;
@@ -38,7 +44,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
   if (options.secret === "") {
     throw failure(Code.InvalidArgument, "JWT_SECRET_MISSING", "the secret of access tokens is empty");
   }
-  const { issuer, acceptedTypes = ["at+jwt"], now } = options;
+  const { issuer, acceptedTypes = ["at+jwt"], isRevoked = () => false, now } = options;
   const types = new Set(acceptedTypes.map(normalizeType));
   // A CryptoKey, not bytes: jose refuses it for every other algorithm.
   const key = crypto.subtle.importKey(
@@ -53,6 +59,14 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
     if (token.length > maxTokenLength || !COMPACT_JWS.test(token)) {
       throw invalidToken();
     }
+    const identity = await verify(token);
+    if (isRevoked(identity)) {
+      throw failure(Code.Unauthenticated, "TOKEN_REVOKED", "the access token was revoked");
+    }
+    return identity;
+  };
+
+  async function verify(token: string): Promise<Identity> {
     try {
       const { payload, protectedHeader } = await jwtVerify(token, await key, {
         algorithms: ["HS256"],
@@ -60,7 +74,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
         currentDate: new Date(now()),
         ...(issuer === undefined ? {} : { issuer }),
       });
-      const { sub, exp, did, sid } = payload;
+      const { sub, exp, did, sid, jti, iat } = payload;
       if (
         !types.has(normalizeType(protectedHeader.typ)) ||
         typeof sub !== "string" ||
@@ -71,14 +85,21 @@ export function createTokenVerifier(options: TokenVerifierOptions): VerifyToken 
       ) {
         throw invalidToken();
       }
-      return { userId: sub, deviceId: text(did), sessionId: text(sid), expiresAtMs: exp * 1000 };
+      return {
+        userId: sub,
+        deviceId: text(did),
+        sessionId: text(sid),
+        expiresAtMs: exp * 1000,
+        ...(typeof jti === "string" ? { tokenId: jti } : {}),
+        ...(typeof iat === "number" ? { issuedAtMs: iat * 1000 } : {}),
+      };
     } catch (cause) {
       if (cause instanceof errors.JWTExpired) {
         throw failure(Code.Unauthenticated, "TOKEN_EXPIRED", "the access token has expired", { cause });
       }
       throw invalidToken(cause);
     }
-  };
+  }
 }
 
 /** The token of an `Authorization: Bearer` header (RFC 6750 §2.1); undefined where there is no such header. */

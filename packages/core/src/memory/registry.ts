@@ -9,7 +9,7 @@ export interface MemoryRegistryOptions {
 }
 
 interface Holder {
-  readonly instance: ServiceInstance;
+  instance: ServiceInstance;
   lose(): void;
 }
 
@@ -20,7 +20,8 @@ interface Watcher {
 
 /**
  * Behaves as the etcd adapter does while etcd is there. Who holds a key here lives, so that the id of an `im-gateway`
- * is never taken over; any other service's is. An epoch is the time of the claim, or one more than the last.
+ * is never taken over; any other service's is. An epoch is the time of the claim, or one more than the last. No key is ever lost but to another
+ * claim, and a watch always works.
  */
 export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Registry {
   const { now = Date.now } = options;
@@ -62,6 +63,11 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Regis
       const registration: Registration = {
         epoch: lastEpoch,
         lost,
+        async update(metadata) {
+          if (holders.get(key) !== holder) return;
+          holder.instance = { ...instance, metadata };
+          changed(instance.name);
+        },
         async release() {
           if (holders.get(key) !== holder) return;
           holders.delete(key);
@@ -70,12 +76,13 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Regis
       };
       return registration;
     },
-    watch(name, onChange, signal) {
+    watch(name, onChange, signal, onWorking) {
       const ended = AbortSignal.any([signal, closing.signal]);
       if (ended.aborted) return Promise.resolve();
       const watcher: Watcher = { name, changed: () => onChange(list(name)) };
       watchers.add(watcher);
       watcher.changed();
+      onWorking?.(true);
       return new Promise((resolve) => {
         ended.addEventListener("abort", () => {
           watchers.delete(watcher);

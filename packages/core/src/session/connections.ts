@@ -60,14 +60,19 @@ export interface Connections {
   /** Answers a bad frame; too many of them close the socket. */
   refuse(connection: Connection, messageId: string, error: ConnectError): void;
   close(connection: Connection, code: CloseCode, reason: string): void;
-  /** A last frame for everybody, then 1012. */
-  closeAll(farewell: ServerFrameData): void;
+  /** Everybody who is here now, authenticated or not. */
+  all(): readonly Connection[];
+  /** Tells im-logic of every connection that is here, each with a new `seq`, a slice of them at a time. Returns at once. */
+  assert(): void;
   /** Looks at all connections now and then, until the signal aborts. */
   startSweep(signal: AbortSignal): void;
 }
 
 /** Of these the peer may never learn by itself. */
 const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER, CloseCode.HEARTBEAT_LOST]);
+
+/** So many events are made in about a millisecond. */
+const assertSlice = 1000;
 
 export function createConnections(options: ConnectionsOptions): Connections {
   const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
@@ -99,14 +104,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
       serverTime: seconds(now()),
     };
     answer(connection, { case: "connected", value }, messageId);
-    connection.eventSeq = userEvents.publish({
-      event: "connected",
-      userId,
-      deviceId,
-      connectionId: connection.id,
-      reason: "",
-    });
+    tellConnected(connection, identity);
     held.arrived(connection, userId);
+  };
+
+  const tellConnected = (connection: Connection, { userId, deviceId }: Identity): void => {
+    const told = connection.eventSeq > 0;
+    const event = { event: "connected", userId, deviceId, connectionId: connection.id, reason: "", told } as const;
+    connection.eventSeq = userEvents.publish(event);
   };
 
   const leave = (connection: Connection, identity: Identity | undefined, reason: string): void => {
@@ -114,7 +119,27 @@ export function createConnections(options: ConnectionsOptions): Connections {
     if (identity !== undefined) {
       const { userId, deviceId } = identity;
       held.left(connection, userId, hub.remove(connection, identity));
-      userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason });
+      userEvents.publish({ event: "disconnected", userId, deviceId, connectionId: connection.id, reason, told: true });
+    }
+  };
+
+  /** How many rounds are still to do, the one that runs included. */
+  let assertRounds = 0;
+  const assertAll = async (): Promise<void> => {
+    for (const [index, connection] of [...hub.all()].entries()) {
+      const { identity } = connection;
+      // Undefined: it has ended meanwhile, and that was told.
+      if (identity !== undefined) {
+        tellConnected(connection, identity);
+      }
+      if ((index + 1) % assertSlice === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    }
+  };
+  const assertUntilDone = async (): Promise<void> => {
+    for (; assertRounds > 0; assertRounds -= 1) {
+      await assertAll();
     }
   };
 
@@ -234,12 +259,15 @@ export function createConnections(options: ConnectionsOptions): Connections {
       }
     },
 
-    closeAll(farewell) {
-      for (const connection of everybody()) {
-        if (connection.identity !== undefined) {
-          answer(connection, farewell, "");
-        }
-        close(connection, CloseCode.SERVICE_RESTART, "restart");
+    all: everybody,
+
+    assert() {
+      if (assertRounds === 0) {
+        assertRounds = 1;
+        void assertUntilDone();
+      } else {
+        // Some were told before this was asked for: everybody once more.
+        assertRounds = 2;
       }
     },
 

@@ -9,17 +9,21 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 const never = new AbortController().signal;
-const alice = { userId: "alice", deviceId: "phone", connectionId: "c1", reason: "" };
+const alice = { userId: "alice", deviceId: "phone", connectionId: "c1", reason: "", told: false };
 
 interface Told {
   readonly userEvents: UserEvents;
   /** What the broker has. */
   readonly stored: { readonly topic: string; readonly key: string; readonly value: Record<string, unknown> }[];
+  readonly counters: { readonly userEventsDropped: number };
   readonly logged: { readonly level: LogLevel; readonly fields: Readonly<Record<string, unknown>> | undefined }[];
 }
 
 /** @param broker decides on each attempt: stores, refuses, or never answers */
-function start(broker: (attempt: number, record: ProducerRecord) => "stores" | "refuses" | "is silent"): Told {
+function start(
+  broker: (attempt: number, record: ProducerRecord) => "stores" | "refuses" | "is silent",
+  maxEnded = 1000,
+): Told {
   const stored: Told["stored"] = [];
   const logged: Told["logged"] = [];
   let attempt = 0;
@@ -36,8 +40,17 @@ function start(broker: (attempt: number, record: ProducerRecord) => "stores" | "
     stored.push({ topic: record.topic, key: record.key, value });
   };
   const log: Log = (level, _message, fields) => void logged.push({ level, fields });
-  const options = { send, topic: "user-events", gatewayId: "g1", log, now: () => 1_634_567_890_999 };
-  return { userEvents: createUserEvents({ ...options, epoch: () => ++epoch }), stored, logged };
+  const counters = { userEventsDropped: 0 };
+  const options = {
+    counters,
+    maxEnded,
+    send,
+    topic: "user-events",
+    gatewayId: "g1",
+    log,
+    now: () => 1_634_567_890_999,
+  };
+  return { userEvents: createUserEvents({ ...options, epoch: () => ++epoch }), stored, logged, counters };
 }
 
 const stateOf = async (promise: Promise<void>): Promise<"settled" | "pending"> => {
@@ -70,33 +83,78 @@ test("a record to the contract's letter, keyed by user, counted up, with the epo
 });
 
 describe("an event that is refused", () => {
-  test("comes again every second until it is stored, the same", async () => {
-    const sent: string[] = [];
+  test("comes again every second until it is stored, the same but for the epoch", async () => {
+    const sent: { gateway_epoch: number }[] = [];
     const { userEvents, stored, logged } = start((attempt, record) => {
-      sent.push(String(record.value));
+      sent.push(JSON.parse(String(record.value)));
       return attempt < 4 ? "refuses" : "stores";
     });
     userEvents.publish({ event: "connected", ...alice });
     await vi.advanceTimersByTimeAsync(2999);
     expect([sent.length, stored.length]).toEqual([3, 0]);
     await vi.advanceTimersByTimeAsync(1);
-    expect([new Set(sent).size, stored.length]).toEqual([1, 1]);
+    expect(sent.map((value) => value.gateway_epoch)).toEqual([42, 43, 44, 45]);
+    expect([new Set(sent.map((value) => JSON.stringify({ ...value, gateway_epoch: 0 }))).size, stored.length]).toEqual([
+      1, 1,
+    ]);
     expect(logged.map(({ level }) => level)).toEqual(["warn", "debug", "debug"]);
     expect(logged[0]?.fields).toEqual({
-      event: "connected",
-      user_id: "alice",
-      connection_id: "c1",
+      waiting: 1,
       attempt: 1,
       error: expect.objectContaining({ rawMessage: "away" }),
     });
   });
 
-  test("does not hold up those behind it", async () => {
-    const { userEvents, stored } = start((attempt) => (attempt === 1 ? "refuses" : "stores"));
-    userEvents.publish({ event: "connected", ...alice });
-    userEvents.publish({ event: "disconnected", ...alice });
-    await vi.advanceTimersByTimeAsync(1000);
-    expect(stored.map(({ value }) => value.seq)).toEqual([2, 1]);
+  test("does not hold up those of others, however many are refused", async () => {
+    const { userEvents, stored } = start((_attempt, { key }) => (key === "alice" ? "refuses" : "stores"));
+    for (let index = 0; index < 200; index++) {
+      userEvents.publish({ event: "connected", ...alice, connectionId: `a${index}` });
+    }
+    userEvents.publish({ event: "connected", ...alice, userId: "bob", connectionId: "b" });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(stored.map(({ key }) => key)).toEqual(["bob"]);
+  });
+});
+
+describe("while Kafka is away", () => {
+  test("a connection keeps one event: its last, with its own seq and time", async () => {
+    let away = true;
+    const { userEvents, stored } = start(() => (away ? "refuses" : "stores"));
+    userEvents.publish({ event: "connected", ...alice, connectionId: "stays" });
+    userEvents.publish({ event: "connected", ...alice, connectionId: "stays", told: true });
+    userEvents.publish({ event: "connected", ...alice, connectionId: "goes" });
+    userEvents.publish({ event: "disconnected", ...alice, connectionId: "goes", reason: "closed 1001" });
+    userEvents.publish({ event: "disconnected", ...alice, connectionId: "went" });
+    await vi.advanceTimersByTimeAsync(5000);
+    away = false;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(stored.map(({ value }) => [value.event, value.connection_id, value.seq, value.reason]).sort()).toEqual([
+      ["connected", "stays", 2, ""],
+      ["disconnected", "goes", 4, "closed 1001"],
+      ["disconnected", "went", 5, ""],
+    ]);
+  });
+
+  test("of those that ended only so many are kept, and first those go of which im-logic never heard", async () => {
+    let away = true;
+    const { userEvents, stored, logged, counters } = start(() => (away ? "refuses" : "stores"), 3);
+    const publish = (event: "connected" | "disconnected", connectionId: string): void => {
+      userEvents.publish({ event, ...alice, connectionId, told: event === "disconnected" });
+    };
+    publish("connected", "attempted");
+    await vi.advanceTimersByTimeAsync(0);
+    publish("disconnected", "known");
+    for (const id of ["new 1", "new 2", "new 3", "here"]) {
+      publish("connected", id);
+    }
+    for (const id of ["new 1", "attempted", "new 2", "new 3"]) {
+      publish("disconnected", id);
+    }
+    expect(counters.userEventsDropped).toBe(2);
+    away = false;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(stored.map(({ value }) => value.connection_id).sort()).toEqual(["attempted", "here", "known", "new 3"]);
+    expect(logged.filter(({ level }) => level === "error")).toHaveLength(1);
   });
 });
 
@@ -121,7 +179,7 @@ describe("before leaving", () => {
       return attempts === 1 ? "is silent" : "refuses";
     });
     userEvents.publish({ event: "disconnected", ...alice });
-    userEvents.publish({ event: "disconnected", ...alice });
+    userEvents.publish({ event: "disconnected", ...alice, connectionId: "c2" });
     const controller = new AbortController();
     const settled = userEvents.settled(controller.signal);
     await vi.advanceTimersByTimeAsync(5000);

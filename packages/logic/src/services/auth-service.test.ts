@@ -186,6 +186,49 @@ describe("logout", () => {
   });
 });
 
+describe("a session that ends before its time", () => {
+  const atGateway = (gatewayId: string) => ({
+    event: "connected",
+    userId: "somebody",
+    connectionId: gatewayId,
+    gatewayId,
+    gatewayEpoch: 1n,
+    seq: 1n,
+  });
+  const revocations = async (count: number) => {
+    await im.waitFor(count, ({ record }) => record.type === "revoke");
+    await im.settled();
+    return im.received
+      .filter(({ record }) => record.type === "revoke")
+      .map(({ gatewayId, record: { userId, sid, timestamp } }) => [gatewayId, userId, sid, timestamp])
+      .sort();
+  };
+
+  it.each<[string, (user: string, sid: string, refreshToken: string) => Promise<unknown>]>([
+    ["by logout", (callerId, sessionId) => im.auth.logout({ callerId, sessionId })],
+    [
+      "by a refresh token that is used again",
+      async (_user, _sid, refreshToken) => {
+        await im.auth.refresh({ refreshToken });
+        await failureOf(im.auth.refresh({ refreshToken }));
+      },
+    ],
+  ])("%s is revoked once, at every gateway", async (_name, end) => {
+    await im.sendUserEvents(atGateway("g1"), atGateway("g2"));
+    await im.settled();
+    const { user, accessToken, refreshToken } = await im.auth.guest({});
+    const userId = user?.userId ?? "";
+    const sid = String(decodeJwt(accessToken).sid);
+    await end(userId, sid, refreshToken);
+    await im.auth.logout({ callerId: userId, sessionId: sid });
+    const timestamp = BigInt(Math.floor(nowMs / 1000));
+    expect(await revocations(2)).toEqual([
+      ["g1", userId, sid, timestamp],
+      ["g2", userId, sid, timestamp],
+    ]);
+  });
+});
+
 it("makes the demo accounts once", async () => {
   await im.logic.createDemoAccounts();
   const accounts = await im.logic.createDemoAccounts();

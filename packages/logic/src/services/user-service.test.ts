@@ -133,13 +133,22 @@ describe("presence", () => {
     nowMs += 5000;
     await tell("disconnected", "b2", 2, { gatewayId: "g2" });
     const first = nowMs / 1000;
+    nowMs += 2999;
+    // As long as nobody is told that the user is gone.
+    expect(await seen()).toEqual([true, first]);
+    nowMs += 1;
     expect(await seen()).toEqual([false, first]);
     await tell("connected", "b3", 3);
     expect(await seen()).toEqual([true, first]);
     nowMs += 5000;
     // Its gateway has died and lives again: all of its connections are over.
     await tell("connected", "a1", 1, { userId: callerId, gatewayEpoch: 2n });
-    expect(await seen()).toEqual([false, first + 5]);
+    const second = nowMs / 1000;
+    nowMs += 9999;
+    // Its process may be the same, and tell of them anew.
+    expect(await seen()).toEqual([true, second]);
+    nowMs += 1;
+    expect(await seen()).toEqual([false, second]);
   });
 
   it("is told to oneself, friends, and people of the same conversation only", async () => {
@@ -159,6 +168,8 @@ describe("presence", () => {
     expect(await seen(callerId)).toEqual([false, 0]);
     await im.friend.deleteFriend({ callerId: friend, userId: bob });
     await im.group.deleteMember({ callerId: bob, groupId, userId: "me" });
+    await im.friend.blockFriend({ callerId: bob, userId: peer });
+    expect(await seen(peer)).toEqual([false, 0]);
     expect([await seen(friend), await seen(member)]).toEqual([
       [false, 0],
       [false, 0],

@@ -1,0 +1,19 @@
+// All scenarios, in the order of the report.
+import { gatewayScenarios } from "../gateways/index.ts";
+import type { Scenario } from "../scenario.ts";
+import { brokerFrozen } from "./broker-frozen.ts";
+import { brokerKilled } from "./broker-killed.ts";
+import { etcdAway } from "./etcd-away.ts";
+import { logicEndpoints } from "./logic-endpoints.ts";
+import { logicKilled } from "./logic-killed.ts";
+import { replyDropped } from "./reply-dropped.ts";
+
+export const scenarios: readonly Scenario[] = [
+  brokerKilled,
+  brokerFrozen,
+  replyDropped,
+  logicKilled,
+  ...logicEndpoints,
+  ...etcdAway,
+  ...gatewayScenarios,
+];

@@ -1,0 +1,100 @@
+// How a gateway's clients leave it: all at once, or in waves, so that their reconnects are spread over a window.
+import type { Connection } from "../connection.ts";
+import { CloseCode } from "../errors.ts";
+import type { ServerFrameData } from "../frame/codec.ts";
+import type { Connections } from "./connections.ts";
+
+export interface FarewellOptions {
+  readonly connections: Connections;
+  /** Over how long many closes are spread. */
+  readonly windowMs: number;
+}
+
+export interface Farewell {
+  /** A last frame for everybody, then 1012. */
+  atOnce(last: ServerFrameData): void;
+  /**
+   * `goaway` and 1012 to everybody, in waves. Who waits for an answer is closed after it, or after 5 s.
+   * @param signal the rest is closed at once
+   * @returns how many there were, when none is left
+   */
+  inWaves(signal: AbortSignal): Promise<number>;
+}
+
+/** Fewer than these are no load for anybody: they need no window. */
+const few = 100;
+const closeMs = 10;
+const waveMs = 50;
+const maxAnswerMs = 5000;
+const minReconnectMs = 1000n;
+const maxReconnectMs = 10_000n;
+
+export function createFarewell({ connections, windowMs }: FarewellOptions): Farewell {
+  /** @param together how many reconnects the hint has to spread */
+  const goaway = (connection: Connection, together: number): void => {
+    if (connection.identity !== undefined) {
+      const hint = BigInt(together * closeMs);
+      const reconnectWithinMs = hint < minReconnectMs ? minReconnectMs : hint > maxReconnectMs ? maxReconnectMs : hint;
+      connections.answer(connection, { case: "goaway", value: { reason: "restart", reconnectWithinMs } }, "");
+    }
+  };
+
+  const close = (connection: Connection): void => connections.close(connection, CloseCode.SERVICE_RESTART, "restart");
+
+  return {
+    atOnce(last) {
+      for (const connection of connections.all()) {
+        if (connection.identity !== undefined) {
+          connections.answer(connection, last, "");
+        }
+        close(connection);
+      }
+    },
+
+    async inWaves(signal) {
+      const everybody = connections.all();
+      const spreadMs = Math.min(windowMs, everybody.length < few ? everybody.length * closeMs : windowMs);
+      const startedMs = performance.now();
+      const answering = new Map<Connection, number>();
+      for (let told = 0; told < everybody.length || answering.size > 0; ) {
+        const elapsedMs = performance.now() - startedMs;
+        const isLast = signal.aborted || elapsedMs >= spreadMs;
+        const due = isLast
+          ? everybody.length
+          : Math.ceil((everybody.length * (elapsedMs + waveMs)) / (spreadMs + waveMs));
+        const wave = everybody.slice(told, due);
+        for (const connection of wave) {
+          goaway(connection, wave.length);
+          answering.set(connection, elapsedMs);
+        }
+        told = Math.max(told, due);
+        for (const [connection, sinceMs] of answering) {
+          if (connection.unanswered === 0 || signal.aborted || elapsedMs - sinceMs >= maxAnswerMs) {
+            close(connection);
+            answering.delete(connection);
+          }
+        }
+        if (told < everybody.length || answering.size > 0) {
+          await pause(waveMs, signal);
+        }
+      }
+      return everybody.length;
+    },
+  };
+}
+
+/** Resolves after `ms`, or when the signal aborts. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) {
+      end();
+    }
+  });
+}
