@@ -66,6 +66,14 @@ test("the window of the start runs from when records flow, however long that too
   expect(ring.wants("a", "new-message")).toBe(false);
 });
 
+test("without a window nothing is kept, whatever it was", () => {
+  const ring = createRing({ windowMs: 0, now: () => startMs });
+  ring.left("a");
+  expect(ring.wants("a", "new-message")).toBe(false);
+  ring.restore("a", { kept: [frame("a1")], gap: true });
+  expect([ring.users, ring.returned("a")]).toEqual([0, undefined]);
+});
+
 test("what comes after the window for one who still has something kept is a gap", () => {
   let nowMs = startMs;
   const ring = createRing({ windowMs: 1000, now: () => nowMs });

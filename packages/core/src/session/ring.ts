@@ -180,6 +180,9 @@ export function createRing({
     keep,
 
     restore(userId, { kept, gap }) {
+      if (windowMs === 0) {
+        return;
+      }
       for (const frame of kept) {
         keep(userId, frame);
       }
