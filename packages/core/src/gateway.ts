@@ -259,6 +259,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
         alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
+        epoch: () => life.epoch,
         maxBatchRecords,
         deliver,
         onReady: (ready) => {
@@ -267,10 +268,17 @@ export function createGateway(options: GatewayOptions): Gateway {
         onLag: (lag) => {
           counters.consumerLagRecords = lag;
         },
+        onGap: () => {
+          countFailure(counters, "downstream", "RECORDS_LOST");
+          connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
+        },
         signal,
       });
     } catch (error) {
       log("error", "the downstream topic can not be consumed", { topic, error });
+      if (reasonOf(toConnectError(error)) === "PARTITION_TAKEN") {
+        life.evict();
+      }
     } finally {
       consuming = false;
     }

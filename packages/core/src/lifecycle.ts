@@ -30,6 +30,8 @@ export interface Lifecycle {
   /** Aborts when the gateway is evicted, or has drained. */
   readonly stopped: AbortSignal;
   start(endpoint: GatewayEndpoint, signal: AbortSignal): Promise<void>;
+  /** Another process has this gateway's place. */
+  evict(): void;
   /** Once; whoever asks again waits for the same. */
   drain(signal: AbortSignal): Promise<void>;
 }
@@ -57,10 +59,10 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   let state: State = { t: "idle" };
   let leaving: Promise<void> | undefined;
 
-  const evicted = (running: State & { t: "running" }): void => {
-    if (state === running) {
-      log("error", "another process holds this gateway's key, leaving");
-      state = { ...running, t: "evicted" };
+  const evict = (): void => {
+    if (state.t === "running") {
+      log("error", "another process has this gateway's place, leaving");
+      state = { ...state, t: "evicted" };
       sayGoodbye({ case: "resyncRequired", value: { reason: "GATEWAY_REPLACED" } });
       stop.abort();
     }
@@ -98,10 +100,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
         { id: gatewayId, name: "im-gateway", address, port, metadata },
         signal,
       );
-      const running = { t: "running", registration, consumed: consume(stop.signal) } as const;
-      state = running;
-      void registration.lost.then(() => evicted(running));
+      state = { t: "running", registration, consumed: consume(stop.signal) };
+      void registration.lost.then(evict);
     },
+
+    evict,
 
     drain(signal) {
       leaving ??= leave(signal);

@@ -58,7 +58,7 @@ export function createGatewayParts(
 
 function embeddedLogic(
   { jwt, dataDir }: GatewayConfig,
-  { producer, consumer }: Bus,
+  { producer, consumer, removeTopic }: Bus,
   topics: SharedTopics,
   logger: Logger,
   createLogic: CreateEmbeddedLogic,
@@ -68,6 +68,7 @@ function embeddedLogic(
     jwt: tokenOptions(jwt),
     producer,
     consumer,
+    removeTopic,
     topics,
     log,
     ...(dataDir === undefined ? {} : { dataDir }),

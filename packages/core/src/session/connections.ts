@@ -50,6 +50,8 @@ export interface Connections {
   /** Answers a bad frame; too many of them close the socket. */
   refuse(connection: Connection, messageId: string, error: ConnectError): void;
   close(connection: Connection, code: CloseCode, reason: string): void;
+  /** A frame for everybody who is authenticated. */
+  tellAll(data: ServerFrameData): void;
   /** A last frame for everybody, then 1012. */
   closeAll(farewell: ServerFrameData): void;
   /** Looks at all connections now and then, until the signal aborts. */
@@ -215,6 +217,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
         const fields = { connection_id: connection.id, user_id: connection.identity?.userId, trace_id: traceId, error };
         log("debug", "frame refused", fields);
         answer(connection, errorFrame(error, traceId), messageId);
+      }
+    },
+
+    tellAll(data) {
+      for (const connection of everybody()) {
+        if (connection.identity !== undefined) {
+          answer(connection, data, "");
+        }
       }
     },
 
