@@ -16,11 +16,12 @@ export interface Positions {
    * Compares the positions with what Kafka has and reports gaps. To be called after each join, and whenever kafkajs has looked for a position
    * anew. Rejects with PARTITION_TAKEN when a higher epoch has committed since this one began.
    * @param commit with an epoch: makes it known in the group's offsets, once
+   * @returns whether there was no gap
    */
   verify(
     assigned: Readonly<Record<string, readonly number[]>>,
     commit: (offsets: TopicPartitionOffsetAndMetadata[]) => Promise<void>,
-  ): Promise<void>;
+  ): Promise<boolean>;
   /** Whether records that begin there follow what was delivered, or come again; if not it reports a gap, or `verify` has to be asked. */
   follows(topic: string, partition: number, firstOffset: string): boolean;
   delivered(topic: string, partition: number, nextOffset: string): void;
@@ -61,19 +62,25 @@ export function createPositions({ subscription, topics, log }: PositionsOptions)
     onGap?.(gap);
   }
 
-  function compare(topic: string, { partition, low, high, stored }: Found): void {
+  /** @param before the position when Kafka was asked: meanwhile more may have been delivered */
+  function compare(topic: string, { partition, low, high, stored }: Found, before: bigint | undefined): boolean {
     const key = keyOf(topic, partition);
     const position = known.get(key) ?? (stored < 0n ? undefined : { next: stored, committed: stored });
-    if (position === undefined) return;
+    if (position === undefined) return true;
     known.set(key, position);
+    const lost = before !== undefined && stored < 0n;
     if (position.next < low) reportGap({ topic, partition, reason: "expired" });
     // Kafka drops a group's offsets with the topic.
-    else if (position.next > high || stored < 0n) reportGap({ topic, partition, reason: "recreated" });
+    else if ((before ?? position.next) > high || lost) reportGap({ topic, partition, reason: "recreated" });
+    else return true;
+    return false;
   }
 
   return {
     async verify(assigned, commit) {
-      if (epoch === undefined && onGap === undefined) return;
+      if (epoch === undefined && onGap === undefined) return true;
+      let whole = true;
+      const before = new Map([...known].map(([key, { next }]) => [key, next]));
       const claims: TopicPartitionOffsetAndMetadata[] = [];
       await topics.withAdmin(async (admin) => {
         for (const [topic, partitions] of Object.entries(assigned)) {
@@ -84,13 +91,14 @@ export function createPositions({ subscription, topics, log }: PositionsOptions)
             if (claimed && epoch !== undefined && Number(found.metadata ?? 0) > epoch()) throw partitionTaken();
             const offset = String(stored < low || stored > high ? low : stored);
             claims.push({ topic, partition, offset, metadata: metadata() });
-            compare(topic, found);
+            whole = compare(topic, found, before.get(keyOf(topic, partition))) && whole;
           }
         }
       });
-      if (claimed || epoch === undefined || claims.length === 0) return;
+      if (claimed || epoch === undefined || claims.length === 0) return whole;
       await commit(claims);
       claimed = true;
+      return whole;
     },
     follows(topic, partition, firstOffset) {
       const position = known.get(keyOf(topic, partition));

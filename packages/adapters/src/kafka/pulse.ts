@@ -45,13 +45,14 @@ export function createPulse(consumer: Consumer, now: () => number, onFetch: () =
   });
   consumer.on(consumer.events.REQUEST, ({ payload: { apiName } }) => {
     if (coordinatorRequests.has(apiName)) coordinatedMs = now();
-    if (apiName !== "Fetch" || !joined) return;
-    fetchedMs = now();
-    answered = true;
+    if (apiName === "Fetch" && joined) answered = true;
   });
+  // Comes only when the answer was no error, or kafkajs has made up for it.
   consumer.on(consumer.events.FETCH, () => {
-    if (answered) onFetch();
+    if (!answered) return;
     answered = false;
+    fetchedMs = now();
+    onFetch();
   });
 
   return {

@@ -1,9 +1,10 @@
 // One life of a kafkajs consumer: from connecting to the abort of the signal, or to its loss.
+import { ConnectError } from "@connectrpc/connect";
 import type { ConsumerRecord, Log, Subscription } from "@im-gateway/core";
 import type { EachBatchPayload, IHeaders, KafkaMessage } from "kafkajs";
 import type { Client } from "./client.ts";
 import { createEpochAssigner } from "./epoch-assigner.ts";
-import { describeError } from "./failure.ts";
+import { describeError, describeKafkaError } from "./failure.ts";
 import { type Positions, partitionTaken } from "./position.ts";
 import { createPulse } from "./pulse.ts";
 import type { Topics } from "./topics.ts";
@@ -27,6 +28,7 @@ const defaultMaxBatchRecords = 500;
 /** Of one fetch: what a backlog is taken in. kafkajs's own 1 MiB is some 3,000 messages. */
 const maxFetchBytes = 4 * 1024 * 1024;
 const watchMs = 500;
+const checkMs = 5000;
 /** Kafka may be away: what it then holds up is broken off. */
 const maxStopMs = 10_000;
 const minPauseMs = 100;
@@ -63,6 +65,7 @@ export async function receive(options: ReceiveOptions): Promise<void> {
   let assigned: Readonly<Record<string, readonly number[]>> = {};
   let verified: Promise<void> = Promise.resolve();
   let mending = false;
+  let checkedMs = now();
 
   consumer.on(consumer.events.CRASH, ({ payload }) => loss.abort(payload.error));
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
@@ -75,11 +78,33 @@ export async function receive(options: ReceiveOptions): Promise<void> {
     if (payload.apiName === "ListOffsets") verify();
   });
 
-  /** Nothing is delivered before it is done. One that fails leaves that to the next life of the consumer. */
+  /** Nothing is delivered before it is done. */
   function verify(): void {
-    const before = verified;
-    verified = before.then(() => positions.verify(assigned, consumer.commitOffsets));
-    verified.catch((error: unknown) => loss.abort(error));
+    verified = verified.then(async () => {
+      while (!end.aborted) {
+        try {
+          await positions.verify(assigned, consumer.commitOffsets);
+          return;
+        } catch (error) {
+          if (error instanceof ConnectError) loss.abort(error);
+          log("debug", "the position in Kafka is not known yet", { group: groupId, ...describeKafkaError(error) });
+          await pause(minPauseMs, end);
+        }
+      }
+    });
+  }
+
+  /** A topic that was recreated and has grown past the position already shows nowhere else. */
+  async function check(): Promise<void> {
+    try {
+      await verified;
+      if (!end.aborted && !(await positions.verify(assigned, consumer.commitOffsets))) {
+        loss.abort(new Error("the topic is another one, or records are missing"));
+      }
+    } catch (error) {
+      if (error instanceof ConnectError) loss.abort(error);
+      log("debug", "the position in Kafka could not be checked", { group: groupId, ...describeKafkaError(error) });
+    }
   }
 
   /** A missing topic is made anew; kafkajs then finds it by itself. */
@@ -101,6 +126,10 @@ export async function receive(options: ReceiveOptions): Promise<void> {
     });
     if (!pulse.isReceiving()) setReady(false);
     if (pulse.isStuck() && !mending && !end.aborted) void mend();
+    if (pulse.isReceiving() && now() - checkedMs > checkMs) {
+      checkedMs = now();
+      void check();
+    }
     const lost = pulse.loss();
     if (lost !== undefined) loss.abort(new Error(lost));
   }
