@@ -45,6 +45,9 @@ interface Found {
   readonly metadata: string | null;
 }
 
+/** What kafkajs commits ("earliest") when the position that it found was not in the log any more. */
+const resetOffset = -2n;
+
 export function partitionTaken(): ConnectError {
   return failure(Code.Aborted, "PARTITION_TAKEN", "a later life of this consumer has its partitions");
 }
@@ -65,6 +68,10 @@ export function createPositions({ subscription, topics, log }: PositionsOptions)
   /** @param before the position when Kafka was asked: meanwhile more may have been delivered */
   function compare(topic: string, { partition, low, high, stored }: Found, before: bigint | undefined): boolean {
     const key = keyOf(topic, partition);
+    if (!known.has(key) && stored === resetOffset) {
+      reportGap({ topic, partition, reason: low > 0n ? "expired" : "recreated" });
+      return false;
+    }
     const position = known.get(key) ?? (stored < 0n ? undefined : { next: stored, committed: stored });
     if (position === undefined) return true;
     known.set(key, position);
