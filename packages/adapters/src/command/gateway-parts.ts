@@ -58,7 +58,7 @@ export function createGatewayParts(
 
 function embeddedLogic(
   { jwt, dataDir, kafka, coordinator }: GatewayConfig,
-  { producer, consumer }: Bus,
+  { producer, consumer, removeTopic }: Bus,
   topics: SharedTopics,
   registry: Registry,
   logger: Logger,
@@ -69,6 +69,7 @@ function embeddedLogic(
     jwt: tokenOptions(jwt),
     producer,
     consumer,
+    removeTopic,
     topics,
     log,
     // With Kafka but without etcd there may be gateways that this process's registry knows nothing of.
