@@ -308,6 +308,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         onLag: (lag) => {
           counters.consumerLagRecords = lag;
         },
+        onGap: () => {
+          countFailure(counters, "downstream", "RECORDS_LOST");
+          connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
+        },
         signal,
       });
     } catch (error) {
