@@ -37,6 +37,8 @@ export interface MemoryBusClient {
 const defaultMaxBatchRecords = 500;
 /** As large as a Kafka broker takes one by default, less the frame around it. */
 const maxRecordBytes = 1_000_000;
+/** When to try again what could not be taken now. */
+const retryAfterMs = 1000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
 const encoder = new TextEncoder();
@@ -152,9 +154,10 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     if (bytes > maxRecordBytes) throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "the message is too large");
     const partitions = topics.get(topic) ?? [];
     const partition = partitions[hash(key) % partitions.length];
-    if (partition === undefined) throw failure(Code.Unavailable, "TOPIC_NOT_FOUND", `there is no topic ${topic}`);
+    if (partition === undefined)
+      throw failure(Code.Unavailable, "TOPIC_NOT_FOUND", `there is no topic ${topic}`, { retryAfterMs });
     if (!makeRoom(partition, bytes)) {
-      throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs: 1000 });
+      throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs });
     }
     const offset = String(partition.firstOffset + partition.kept.length);
     partition.kept.push({ record: { topic, partition: partition.index, offset, key, value: stored, headers }, bytes });
@@ -288,7 +291,8 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     let closed = false;
     return {
       async send(record) {
-        if (closed) throw failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down");
+        if (closed)
+          throw failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down", { retryAfterMs });
         store(record);
       },
       async close() {
