@@ -43,10 +43,8 @@ export function createFarewell({ connections, windowMs }: FarewellOptions): Fare
 
   return {
     atOnce(last) {
+      connections.tellAll(last);
       for (const connection of connections.all()) {
-        if (connection.identity !== undefined) {
-          connections.answer(connection, last, "");
-        }
         close(connection);
       }
     },
