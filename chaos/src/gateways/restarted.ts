@@ -8,16 +8,15 @@ import { createFindings } from "./outcome.ts";
 import type { Stage } from "./stage.ts";
 
 const sizes = {
-  short: { groups: 10, restarts: 1, messagesPerSecond: 50, aliveMs: 1000 },
-  full: { groups: 50, restarts: 5, messagesPerSecond: 100, aliveMs: 4000 },
+  // One restart beside other tests: that it delivers at all, not how soon.
+  short: { groups: 10, restarts: 1, messagesPerSecond: 50, aliveMs: 1000, medianMs: 20_000, worstMs: 20_000 },
+  full: { groups: 50, restarts: 5, messagesPerSecond: 100, aliveMs: 4000, medianMs: 3000, worstMs: 5000 },
 } as const;
 
-const medianMs = 3000;
-const worstMs = 5000;
 const probeRetryMs = 25;
 
 export async function gatewayRestarted(stage: Stage): Promise<Figures> {
-  const { groups, restarts, messagesPerSecond, aliveMs } = sizes[stage.scale];
+  const { groups, restarts, messagesPerSecond, aliveMs, medianMs, worstMs } = sizes[stage.scale];
   let victim = await stage.start("gateway-a");
   const other = await stage.start("gateway-b");
   const crowd = await createCrowd({
