@@ -4,7 +4,7 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
-import { residentBytes, startWorld } from "../world.ts";
+import { metric, residentBytes, startWorld } from "../world.ts";
 
 const answerLimitMs = 4500;
 const recoveryLimitMs = 10_000;
@@ -26,6 +26,7 @@ export const brokerFrozen: Scenario = {
     context.defer(() => load.stop());
     await sleep(2000);
     const pid = world.gateways[0]?.program.pid ?? 0;
+    const metrics = world.gateways[0]?.address.metrics ?? "";
     const before = residentBytes(pid);
     let peak = before;
     const watch = setInterval(() => {
@@ -36,8 +37,10 @@ export const brokerFrozen: Scenario = {
     context.defer(() => world.kafka.thaw());
     await sleep(frozenMs / 2);
     const peakAtHalf = peak;
+    const heapAtHalf = await heapMib(metrics);
     await sleep(frozenMs / 2);
     const peakFrozen = peak;
+    const heapFrozen = await heapMib(metrics);
     const { count, oldestMs } = ledger.unanswered();
     const waiting = ledger.pending;
     context.progress(`${waiting} not acked, ${count} not answered, the oldest for ${Math.round(oldestMs)} ms`);
@@ -61,6 +64,7 @@ export const brokerFrozen: Scenario = {
         "memory before, MiB": Math.round(before / mib),
         "peak in the first half, MiB": Math.round(peakAtHalf / mib),
         "peak in the second half, MiB": Math.round(peakFrozen / mib),
+        "heap in use at half and at the end, MiB": `${heapAtHalf}, ${heapFrozen}`,
         "peak over all, MiB": Math.round(peak / mib),
       },
       failures: [
@@ -72,3 +76,8 @@ export const brokerFrozen: Scenario = {
     };
   },
 };
+
+/** With garbage that was not collected yet. */
+async function heapMib(metrics: string): Promise<number> {
+  return Math.round((await metric(metrics, "nodejs_heap_size_used_bytes")) / mib);
+}
