@@ -60,13 +60,14 @@ export interface Client {
 
 const connectTimeoutMs = 5000;
 const defaultRetryMs = 200;
+const maxRetryMs = 8000;
 
 /** Begins to connect. Whoever needs it connected waits for `connectedTo`. */
 export function createClient(options: ClientOptions): Client {
   const { inbox, ledger, backoff = { baseMs: 200, capMs: 2000 } } = options;
   const ending = new AbortController();
   /** Not acked, in the order of sending, and whether a try of it is under way on this connection. */
-  const outbox = new Map<string, { readonly conversationId: string; underWay: boolean }>();
+  const outbox = new Map<string, { readonly conversationId: string; underWay: boolean; refusals: number }>();
   const disconnects: { code: number; atMs: number; backMs?: number; resumedMs?: number }[] = [];
   const complaints: string[] = [];
   let socket: WebSocket | undefined;
@@ -112,6 +113,8 @@ export function createClient(options: ClientOptions): Client {
       onResumed();
     } else if (type === "resync-required") {
       resyncs += 1;
+      // From here to the history's answer it knows that what comes live has gaps.
+      inbox.hold();
       const named = Array.isArray(data.conversation_ids) ? data.conversation_ids.map(String) : [];
       const fetch = options.fetchMissed;
       fetching = fetching
@@ -135,7 +138,10 @@ export function createClient(options: ClientOptions): Client {
       message.underWay = false;
       attempt(messageId);
     };
-    setTimeout(again, Number(data.retry_after_ms ?? defaultRetryMs)).unref();
+    // Whoever is refused again and again asks more and more seldom.
+    const retryMs = Number(data.retry_after_ms ?? defaultRetryMs) * 2 ** message.refusals;
+    message.refusals += 1;
+    setTimeout(again, Math.min(retryMs, maxRetryMs) * (0.5 + Math.random() / 2)).unref();
   };
   const onConnected = (url: string, data: Frame["data"]): void => {
     connectedTo = url;
@@ -203,7 +209,7 @@ export function createClient(options: ClientOptions): Client {
     },
     send(conversationId) {
       const clientMsgId = ledger.next(conversationId, options.name);
-      outbox.set(clientMsgId, { conversationId, underWay: false });
+      outbox.set(clientMsgId, { conversationId, underWay: false, refusals: 0 });
       attempt(clientMsgId);
     },
     drop: () => socket?.terminate(),

@@ -13,6 +13,8 @@ export interface Inbox {
    * A connection begins. With `resume`, what comes is held until `resumed`, as a client does: what it missed is older than what is live.
    */
   connected(resume: boolean): void;
+  /** resync-required came: what comes is held until `resumed`, behind what is held already. */
+  hold(): void;
   /** new-message or message-stored. */
   frame(conversationId: string, seqId: number): void;
   /** The resume was answered, by resumed or by resync-required: what was held is shown in order. */
@@ -75,6 +77,9 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
     name,
     connected(resume) {
       held = resume ? [] : undefined;
+    },
+    hold() {
+      held ??= [];
     },
     frame(conversationId, seqId) {
       if (held === undefined) show(conversationId, seqId);

@@ -6,10 +6,10 @@ import { promisify } from "node:util";
 import { Code } from "@connectrpc/connect";
 import type { Log, Registry, ServiceInstance } from "@im-gateway/core";
 import { type Etcd, installEtcd, startEtcd } from "@im-gateway/tools/etcd";
+import { type FaultProxy, startFaultProxy } from "@im-gateway/tools/fault-proxy";
 import { waitFor } from "@im-gateway/tools/process";
 import { Etcd3 } from "etcd3";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type FaultProxy, startProxy } from "../../fixtures/proxy.ts";
 import { createEtcdRegistry } from "./index.ts";
 
 const leaseTtlMs = 2_000;
@@ -75,7 +75,7 @@ async function elapsedMs(work: Promise<unknown>): Promise<number> {
 }
 
 async function proxied(): Promise<FaultProxy> {
-  const proxy = await startProxy(Number(etcd.endpoints[0]?.split(":")[1]));
+  const proxy = await startFaultProxy(Number(etcd.endpoints[0]?.split(":")[1]));
   closers.push(proxy.close);
   return proxy;
 }

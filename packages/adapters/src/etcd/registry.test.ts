@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import type { Log, Registry, ServiceInstance } from "@im-gateway/core";
 import { type Etcd, startEtcd } from "@im-gateway/tools/etcd";
+import { startFaultProxy } from "@im-gateway/tools/fault-proxy";
 import { freePort, startProcess, waitFor } from "@im-gateway/tools/process";
 import { Etcd3, type IKeyValue } from "etcd3";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startProxy } from "../../fixtures/proxy.ts";
 import { createEtcdRegistry } from "./index.ts";
 
 const leaseTtlMs = 2_000;
@@ -220,7 +220,7 @@ describe("a gateway id that is taken", () => {
 });
 
 it("does not take itself for another when the answer to its own claim was lost", async () => {
-  const proxy = await startProxy(Number(etcd.endpoints[0]?.split(":")[1]));
+  const proxy = await startFaultProxy(Number(etcd.endpoints[0]?.split(":")[1]));
   closers.push(proxy.close);
   const mine = gateway(9001, "me");
   await raw.put(gatewayKey).value(JSON.stringify(gateway(9002, "dead")));
