@@ -44,7 +44,7 @@ export interface Part {
    * @throws Error with the output when time runs out or the process ends first.
    */
   waitForLine(match: RegExp | ((line: string) => boolean), timeoutMs: number): Promise<string>;
-  /** SIGTERM (a frozen process is thawed for it); SIGKILL when it has not ended after `deadlineMs`, 10 s by default. */
+  /** SIGTERM (a frozen process is thawed for it); SIGKILL when it has not ended after `deadlineMs`, by default 40 s: more than a gateway drains. */
   stop(deadlineMs?: number): Promise<Exit>;
   /** SIGKILL. */
   kill(): Promise<Exit>;
@@ -165,7 +165,7 @@ export function startProcess(options: ProcessOptions): Part {
       freezeWanted = false;
       signal("SIGCONT");
     },
-    async stop(deadlineMs = 10_000) {
+    async stop(deadlineMs = 40_000) {
       freezeWanted = false;
       signal("SIGTERM");
       signal("SIGCONT");

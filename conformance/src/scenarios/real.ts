@@ -5,11 +5,13 @@ import { drainScenarios } from "./drain.ts";
 import { partsAwayScenarios } from "./parts-away.ts";
 import { realPartScenarios } from "./real-parts.ts";
 import { realPresenceScenarios } from "./real-presence.ts";
+import { takeoverScenarios } from "./takeover.ts";
 
 export function realScenarios(world: () => RealWorld): void {
   realPartScenarios(world);
   drainScenarios(world);
   realPresenceScenarios(world);
+  takeoverScenarios(world);
   badRecordScenarios(world);
   partsAwayScenarios(world);
 }

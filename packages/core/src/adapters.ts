@@ -72,6 +72,17 @@ export interface Topic {
   readonly retentionMs?: number;
 }
 
+/** Where records are missing for good: what was written there and not yet delivered is gone. */
+export interface Gap {
+  readonly topic: string;
+  readonly partition: number;
+  /** `recreated`: the topic was deleted and made anew. `expired`: retention (or an operator) removed records before they were read. */
+  readonly reason: "recreated" | "expired";
+}
+
+/** Deletes a topic and all in it; resolves as well when there is none. Rejects with `canceled` when the signal aborts first. */
+export type RemoveTopic = (name: string, signal: AbortSignal) => Promise<void>;
+
 export interface Subscription {
   /** Created where they are missing. */
   readonly topics: readonly Topic[];
@@ -79,6 +90,11 @@ export interface Subscription {
   readonly alsoCreate?: readonly Topic[];
   /** Consumers of one group share the partitions; what it has committed it does not get again. A new group starts at the oldest record. */
   readonly groupId: string;
+  /**
+   * Fences members of one group, of which all but one are left from an earlier life: the one with the highest epoch gets every partition, the
+   * others nothing. Read at each join. Without it partitions are shared.
+   */
+  readonly epoch?: () => number;
   /** What `deliver` gets at most, and so what comes again at most when it throws. Default: 500. */
   readonly maxBatchRecords?: number;
   /**
@@ -88,6 +104,8 @@ export interface Subscription {
   readonly deliver: (records: readonly ConsumerRecord[]) => void | Promise<void>;
   /** Called each time the consumer begins or ceases to receive. */
   readonly onReady: (ready: boolean) => void;
+  /** Called before the first record after a gap is delivered, or as soon as the gap is seen. */
+  readonly onGap?: (gap: Gap) => void;
   /** Called after each batch with the number of records that its partition still had to come when the batch was fetched. */
   readonly onLag?: (records: number) => void;
   /** Ends the subscription: the last batch is finished and committed, then `run` resolves. */
@@ -95,7 +113,10 @@ export interface Subscription {
 }
 
 export interface Consumer {
-  /** Creates missing topics, then delivers until the signal aborts. It rides out an absent broker; it rejects only on what can never work. */
+  /**
+   * Creates missing topics, then delivers until the signal aborts. It rides out an absent broker; it rejects only on what can never work, and
+   * with `aborted`, reason PARTITION_TAKEN, when the subscription has an epoch and a member with a higher one has the partitions.
+   */
   run(subscription: Subscription): Promise<void>;
 }
 

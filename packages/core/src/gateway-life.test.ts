@@ -176,6 +176,30 @@ describe("life", () => {
     expect(sender.closes).toEqual([1012]);
   });
 
+  test("whose partition another member has is evicted, and asks for it under its epoch", async () => {
+    let taken = (): void => {};
+    const epochs: (number | undefined)[] = [];
+    const { gateway, open } = await start({
+      consumer: (real) => ({
+        run: (subscription) => {
+          epochs.push(subscription.epoch?.());
+          return new Promise((resolve, reject) => {
+            taken = () => reject(failure(Code.Aborted, "PARTITION_TAKEN", "another member has it"));
+            void real.run(subscription).then(resolve, reject);
+          });
+        },
+      }),
+    });
+    const socket = await open(await as("alice"));
+    expect(epochs).toEqual([expect.any(Number)]);
+    expect(epochs[0]).toBeGreaterThan(0);
+    taken();
+    await expect.poll(() => socket.closes).toEqual([1012]);
+    expect(typesOf(socket)).toEqual(["connected", "resync-required"]);
+    expect(gateway.stopped.aborted).toBe(true);
+    expect(gateway.unready()).toEqual(["registry: another process holds this gateway's key"]);
+  });
+
   test("a key that was claimed anew: a new epoch in every record, and every connection told of anew", async () => {
     const memory = createMemoryRegistry();
     let reclaim = (): void => {};

@@ -296,6 +296,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
         alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
         groupId: topic,
+        epoch: () => life.epoch,
         maxBatchRecords,
         deliver,
         onReady: (ready) => {
@@ -308,6 +309,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       });
     } catch (error) {
       log("error", "the downstream topic can not be consumed", { topic, error });
+      if (reasonOf(toConnectError(error)) === "PARTITION_TAKEN") {
+        life.evict();
+      }
     } finally {
       consuming = false;
     }

@@ -63,7 +63,7 @@ const reasons: Readonly<Record<State["t"], string | undefined>> = {
 /** A drain does not wait longer for the registry to show it. */
 const maxMarkMs = 1000;
 /** im-logic reads of the last ends meanwhile, and what it had sent before is still taken. */
-const lingerMs = 250;
+const lingerMs = 100;
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const { gatewayId, instance, registry, consume, assert, farewell, flush, removeOwnTopic, log } = options;
@@ -134,7 +134,9 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
         signal,
         assert,
       );
-      state = { t: "running", registration, metadata, consumed: consume(stop.signal) };
+      // After the state, since the consumer asks for the epoch.
+      const consumed = Promise.resolve().then(() => consume(stop.signal));
+      state = { t: "running", registration, metadata, consumed };
       void registration.lost.then(evict);
     },
 

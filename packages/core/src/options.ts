@@ -47,7 +47,7 @@ export interface GatewayOptions {
   readonly internalToken?: string;
   /** Called when a back end asks for the drain, as SIGTERM would. Default: `drain`, within 30 s. */
   readonly requestDrain?: () => void;
-  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 100 sockets take less. Default: 8 s. */
+  /** Over how long a drain spreads the closes of sockets, so that their reconnects are; fewer than 50 sockets take less. Default: 8 s. */
   readonly drainWindowMs?: number;
   /** How long a revocation holds: the longest life of an access token. Default: 24 h. */
   readonly revocationHoldMs?: number;

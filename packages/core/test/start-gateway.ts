@@ -3,7 +3,7 @@ import { Code, createRouterTransport } from "@connectrpc/connect";
 import { ConversationService, UserService } from "@im-gateway/proto";
 import { SignJWT } from "jose";
 import { afterEach, expect } from "vitest";
-import type { ConsumerRecord, Producer, Socket, SocketEvents } from "../src/adapters.ts";
+import type { Consumer, ConsumerRecord, Producer, Socket, SocketEvents } from "../src/adapters.ts";
 import { failure } from "../src/errors.ts";
 import { createGateway, type Gateway } from "../src/gateway.ts";
 import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "../src/memory/index.ts";
@@ -55,6 +55,7 @@ afterEach(async () => {
 export async function start(
   options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs"> & {
     producer?: (real: Producer) => Producer;
+    consumer?: (real: Consumer) => Consumer;
     sendBufferBytes?: number;
   } = {},
 ): Promise<Running> {
@@ -88,7 +89,7 @@ export async function start(
     gatewayId: "g1",
     version: "1",
     producer: options.producer?.(mine.producer) ?? mine.producer,
-    consumer: mine.consumer,
+    consumer: options.consumer?.(mine.consumer) ?? mine.consumer,
     registry: options.registry ?? createMemoryRegistry(),
     ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
     ...(options.drainWindowMs === undefined ? {} : { drainWindowMs: options.drainWindowMs }),

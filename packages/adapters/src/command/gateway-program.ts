@@ -69,7 +69,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     unready: parts.unready,
     ...(pages === undefined ? {} : { pages }),
     observer: metrics.observer,
-    drainWindowMs: Math.min(server.drainTimeoutMs / 2, maxDrainWindowMs),
+    drainWindowMs: Math.min(server.drainTimeoutMs * windowShare, maxDrainWindowMs),
     revocationHoldMs: jwt.accessTokenExpireMs,
     // What a signal does, whoever sends it.
     requestDrain: () => process.kill(process.pid, "SIGTERM"),
@@ -142,6 +142,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
 
 /** With what comes after it, within the 10 s that docker and others give a process by default. */
 const maxDrainWindowMs = 8_000;
+/** Of the drain, for the waves. */
+const windowShare = 0.6;
 /** Of the drain: HTTP requests are cut then, so that what is to be published has the rest. */
 const httpShare = 0.75;
 /** What the parts have to let go once the drain's time is over, before they are left as they are. */

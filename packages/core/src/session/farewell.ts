@@ -22,7 +22,7 @@ export interface Farewell {
 }
 
 /** Fewer than these are no load for anybody: they need no window. */
-const few = 100;
+const few = 50;
 const closeMs = 10;
 const waveMs = 50;
 const maxAnswerMs = 5000;
@@ -54,20 +54,20 @@ export function createFarewell({ connections, windowMs }: FarewellOptions): Fare
     async inWaves(signal) {
       const everybody = connections.all();
       const spreadMs = Math.min(windowMs, everybody.length < few ? everybody.length * closeMs : windowMs);
+      // What a busy moment kept back is made up for slowly, not at once.
+      const maxWave = 2 * Math.ceil((everybody.length * waveMs) / (spreadMs + waveMs));
       const startedMs = performance.now();
       const answering = new Map<Connection, number>();
       for (let told = 0; told < everybody.length || answering.size > 0; ) {
         const elapsedMs = performance.now() - startedMs;
-        const isLast = signal.aborted || elapsedMs >= spreadMs;
-        const due = isLast
-          ? everybody.length
-          : Math.ceil((everybody.length * (elapsedMs + waveMs)) / (spreadMs + waveMs));
+        const planned = Math.ceil((everybody.length * (elapsedMs + waveMs)) / (spreadMs + waveMs));
+        const due = signal.aborted ? everybody.length : Math.min(planned, told + maxWave, everybody.length);
         const wave = everybody.slice(told, due);
         for (const connection of wave) {
           goaway(connection, wave.length);
           answering.set(connection, elapsedMs);
         }
-        told = Math.max(told, due);
+        told = due;
         for (const [connection, sinceMs] of answering) {
           if (connection.unanswered === 0 || signal.aborted || elapsedMs - sinceMs >= maxAnswerMs) {
             close(connection);

@@ -1,0 +1,51 @@
+// One gateway id, two processes: who has it, who gets it, and what becomes of the other.
+import { describe, expect, test } from "vitest";
+import { connect, direct, register } from "../client.ts";
+import { freeGateway, launch } from "../worlds/program.ts";
+import type { RealWorld } from "../worlds/real.ts";
+
+const startTimeoutMs = 30_000;
+/** The issue's worst case; the median is under 3 s. */
+const takeoverMs = 5000;
+
+export function takeoverScenarios(world: () => RealWorld): void {
+  const start = async (id: string) => {
+    const { gateway, settings } = await freeGateway();
+    const own = [`gateway_id=${id}`, "coordinator.lease_ttl=2s", "grpc.logic.service_name=im-logic"];
+    const part = launch(id, world().command, [...world().settings, ...settings, ...own]);
+    const startedMs = performance.now();
+    await part.waitForLine(/"message":"listening"/, startTimeoutMs);
+    return { part, gateway, tookMs: performance.now() - startedMs };
+  };
+
+  describe("a gateway id", () => {
+    test("of a process that was killed is another's in time", async () => {
+      const dead = await start("gateway-dead");
+      await dead.part.kill();
+      const next = await start("gateway-dead");
+      expect(next.tookMs).toBeLessThan(takeoverMs);
+      expect((await next.part.stop()).code).toBe(0);
+    }, 60_000);
+
+    test("of a frozen process is another's, and the first, thawed, sends everybody away and ends with 1", async () => {
+      const first = await start("gateway-frozen");
+      const [alice, bob] = [await register(first.gateway, "alice"), await register(first.gateway, "bob")];
+      const conversationId = await direct(first.gateway, alice, bob);
+      const left = await connect(first.gateway, alice);
+      first.part.freeze();
+      const second = await start("gateway-frozen");
+      const [sender, receiver] = [await connect(second.gateway, bob), await connect(second.gateway, alice)];
+      await sender.say(conversationId, "before the thaw");
+      await receiver.next("new-message", ({ data }) => data.content === "before the thaw");
+      first.part.thaw();
+      expect((await left.closed).code).toBe(1012);
+      expect(left.frames.at(-1)?.type).toBe("resync-required");
+      expect((await first.part.exited).code).toBe(1);
+      expect(first.part.output.join("\n")).toContain("another process holds the key of gateway-frozen");
+      await sender.say(conversationId, "after it");
+      await receiver.next("new-message", ({ data }) => data.content === "after it");
+      expect((await fetch(`${second.gateway.http}/ready`)).status).toBe(200);
+      expect((await second.part.stop()).code).toBe(0);
+    }, 90_000);
+  });
+}
