@@ -328,6 +328,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       await userEvents.settled(signal);
       await producer.close();
     },
+    recordsTaken: () => counters.recordsConsumed,
     removeOwnTopic: removeTopic && ((signal) => removeTopic(`${topics.downstreamPrefix}${gatewayId}`, signal)),
     log,
   });
