@@ -11,6 +11,7 @@ const usage = `make chaos ARGS="[NAME …] …": faults on real parts, and an ac
   NAME …       only these: ${scenarios.map(({ name }) => name).join(", ")}
   --short      as make test runs them: fewer rounds and connections
   --json FILE  write the results there as well
+  --logs DIR   leave the output of every gateway and im-logic there
   --write      put the results into docs/reliability.md; all scenarios in full only
 `;
 const documentPath: string = join(import.meta.dirname, "../../docs/reliability.md");
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
     options: {
       short: { type: "boolean", default: false },
       json: { type: "string" },
+      logs: { type: "string" },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -39,6 +41,7 @@ async function main(): Promise<void> {
   for (const scenario of scenarios.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
     const result = await runScenario(scenario, {
       scale: values.short ? "short" : "full",
+      logs: values.logs,
       progress: (line) => void process.stderr.write(`${line}\n`),
     });
     process.stderr.write(`${result.passed ? "held" : "FAILED"} after ${result.seconds} s: ${describe(result)}\n`);

@@ -16,6 +16,8 @@ export interface Context {
   /** `short`: fewer rounds and connections, about 10 s, the same promise. */
   readonly scale: "full" | "short";
   progress(line: string): void;
+  /** Where the output of every program is left. Default: nowhere. */
+  readonly logs?: string | undefined;
   /** Run at the end, the last one first, whatever happened. */
   defer(cleanup: () => Promise<void> | void): void;
 }
@@ -42,7 +44,7 @@ export interface Result {
 
 export async function runScenario(
   scenario: Scenario,
-  { scale, progress }: Pick<Context, "scale" | "progress">,
+  { scale, progress, logs }: Pick<Context, "scale" | "progress" | "logs">,
 ): Promise<Result> {
   const startedMs = performance.now();
   const cleanups: (() => Promise<void> | void)[] = [];
@@ -53,6 +55,7 @@ export async function runScenario(
     outcome = {
       figures: await scenario.run({
         scale,
+        logs,
         progress: (line) => progress(`${scenario.name} ${seconds()} s: ${line}`),
         defer: (cleanup) => void cleanups.push(cleanup),
       }),

@@ -1,5 +1,5 @@
 // The real parts of a scenario: Kafka, etcd, im-logic and gateways, each a process of its own.
-import { readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -86,6 +86,7 @@ export async function startWorld<K extends Brokers>(context: Context, options: W
       ...(options.logicSettings ?? []),
     ],
     scratch: dataDir,
+    ...recorded(context, "im-logic"),
   });
   context.defer(async () => void (await logic.end()));
   const gatewayEtcd = options.gatewayEtcd ?? etcd.endpoints.join(",");
@@ -106,6 +107,7 @@ export async function startWorld<K extends Brokers>(context: Context, options: W
         ...(options.gatewaySettings ?? []),
         ...(own.settings ?? []),
       ],
+      ...recorded(context, id),
       ...(own.env === undefined ? {} : { env: own.env }),
     });
     context.defer(async () => void (await program.end()));
@@ -149,4 +151,8 @@ export async function metric(url: string, name: string, labels = ""): Promise<nu
     if (series === name && itsLabels.includes(labels)) sum += Number(value);
   }
   return sum;
+}
+
+function recorded({ logs }: Context, name: string): { readonly onLine?: (line: string) => void } {
+  return logs === undefined ? {} : { onLine: (line) => appendFileSync(join(logs, `${name}.log`), `${line}\n`) };
 }

@@ -5,6 +5,7 @@ import { drainScenarios } from "./drain.ts";
 import { partsAwayScenarios } from "./parts-away.ts";
 import { realPartScenarios } from "./real-parts.ts";
 import { realPresenceScenarios } from "./real-presence.ts";
+import { resumeAfterRestartScenarios } from "./resume.ts";
 import { takeoverScenarios } from "./takeover.ts";
 
 export function realScenarios(world: () => RealWorld): void {
@@ -14,4 +15,5 @@ export function realScenarios(world: () => RealWorld): void {
   takeoverScenarios(world);
   badRecordScenarios(world);
   partsAwayScenarios(world);
+  resumeAfterRestartScenarios(world);
 }

@@ -2,7 +2,9 @@
 import { waitFor } from "@im-gateway/tools/process";
 import { describe, expect, test } from "vitest";
 import { type ChatSocket, connect, direct, type Frame, register, rest, type User } from "../client.ts";
+import { changes, type Scrape, scrape } from "../scrape.ts";
 import type { GatewayAddress, World } from "../world.ts";
+import type { RealWorld } from "../worlds/real.ts";
 
 const timeoutMs = 60_000;
 
@@ -51,6 +53,45 @@ async function untilHead(gateway: GatewayAddress, user: User, conversationId: st
     return body.last_seq_id === head;
   };
   await waitFor(reached, { timeoutMs: 20_000, what: `${head} messages to be stored` });
+}
+
+const none: Scrape = { text: "", values: new Map() };
+
+export function resumeAfterRestartScenarios(world: () => RealWorld): void {
+  test("a gateway killed and started again: what was routed to it meanwhile is kept for who comes back, and is in a resume once", async () => {
+    const [first, second] = world().gateways;
+    const [alice, bob, carol] = [
+      await register(first, "alice"),
+      await register(second, "bob"),
+      await register(second, "carol"),
+    ];
+    const conversationId = await group(first, alice, bob, carol);
+    const a = await connect(first, alice);
+    const [b, c] = [await connect(second, bob), await connect(second, carol)];
+    await a.say(conversationId, "the first");
+    await Promise.all([b.next("new-message"), c.next("new-message")]);
+    await world().gatewayB.kill();
+    await sayMany(a, conversationId, 5);
+    await untilHead(first, alice, conversationId, 6);
+    await world().gatewayB.start();
+    const keptAll = async (): Promise<boolean> =>
+      (changes("deliveries_total", none, await scrape(second.metrics))['result="kept"'] ?? 0) >= 10;
+    await waitFor(keptAll, { timeoutMs: 20_000, what: "the gateway to keep what nobody is here for" });
+
+    const [resumes, listens] = [await connect(second, bob), await connect(second, carol)];
+    const { closing, given } = await resume(resumes, { [conversationId]: 1 });
+    expect(closing).toMatchObject({ type: "resumed", data: { complete: true, count: 5 } });
+    expect(seqs(given.slice(-5), conversationId)).toEqual(upTo(5, 2));
+    await waitFor(() => new Set(seqs(listens.frames, conversationId)).size === 5, {
+      timeoutMs: 10_000,
+      what: "what was kept, without being asked for",
+    });
+    await a.say(conversationId, "the seventh");
+    await resumes.next("new-message", ({ data }) => data.seq_id === 7);
+    const later = resumes.frames.slice(resumes.frames.indexOf(closing));
+    expect(seqs(later, conversationId)).toEqual([7]);
+    await Promise.all([a, resumes, listens].map((socket) => socket.close()));
+  }, 120_000);
 }
 
 export function resumeScenarios(world: () => World): void {

@@ -14,6 +14,7 @@ export interface RealWorld extends World {
   readonly kafka: Kafka;
   readonly etcd: Etcd;
   readonly logic: Program;
+  readonly gatewayB: Program;
   /** Its database. */
   readonly logicDataDir: string;
   /** Where im-logic is scraped. */
@@ -39,7 +40,8 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
       holdsSockets: true,
       config: "config.yaml",
     });
-  const gateways = [gateway("gateway-a", a.settings), gateway("gateway-b", b.settings)];
+  const gatewayB = gateway("gateway-b", b.settings);
+  const gateways = [gateway("gateway-a", a.settings), gatewayB];
   await Promise.all([logic, ...gateways].map((program) => program.start()));
   const everyoneReady = (): Promise<void> =>
     waitFor(
@@ -65,6 +67,7 @@ export async function startRealWorld(command: GatewayCommand): Promise<RealWorld
     kafka,
     etcd,
     logic,
+    gatewayB,
     logicDataDir: dataDir,
     logicMetrics: `http://${http}/metrics`,
     settings: shared,

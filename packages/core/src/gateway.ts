@@ -301,6 +301,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         deliver,
         onReady: (ready) => {
           consuming = ready;
+          if (ready) {
+            connections.held.ring.started();
+          }
         },
         onLag: (lag) => {
           counters.consumerLagRecords = lag;

@@ -118,6 +118,28 @@ describe("an outage of Kafka", () => {
   });
 });
 
+describe("an outage that is longer than the outbox", () => {
+  it("is told to everybody on the gateway, after what was kept", async () => {
+    const weather: Weather = { failWith: () => undefined };
+    const { im, say, heard } = await scene("g2", { wrapProducer: under(weather) });
+    weather.failWith = (topic) => (topic === "downstream-g2" ? Code.Unavailable : undefined);
+    const contents = Array.from({ length: maxRecordsPerTopic + 2 }, (_, index) => String(index));
+    // The bus of the tests holds no more at once.
+    for (let first = 0; first < contents.length; first += 1000) await say(...contents.slice(first, first + 1000));
+    weather.failWith = () => undefined;
+    const told = ({ gatewayId, record }: (typeof im.received)[number]): boolean =>
+      gatewayId === "g2" && record.type === "resync-required";
+    await until(() => im.received.some(told), "resync-required");
+    expect(heard("g2").slice(0, 2)).toEqual(["2", "3"]);
+    const ofBob = im.received.filter(({ gatewayId }) => gatewayId === "g2");
+    expect(ofBob.map(told).lastIndexOf(false)).toBeLessThan(ofBob.findIndex(told));
+    expect(ofBob.find(told)?.record).toMatchObject({ broadcast: true, data: { reason: "RECORDS_DROPPED" } });
+    await say("last");
+    expect(heard("g2").at(-1)).toBe("last");
+    expect(im.received.filter(told)).toHaveLength(1);
+  }, 60_000);
+});
+
 describe("a record that Kafka never takes", () => {
   it("is dropped, counted and logged", async () => {
     const failWith = (topic: string): Code | undefined =>

@@ -1,6 +1,7 @@
 // Records on their way to the gateways. Each is stored by Kafka, or else kept in the outbox and tried again: a gateway that is gone does not
-// stop the others, and an absent Kafka loses nothing.
+// stop the others, and an absent Kafka loses nothing. What the outbox can not hold is gone, and everybody on that gateway is told to resync.
 import { setTimeout as delay } from "node:timers/promises";
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeRecord, type Log, type Producer, type ProducerRecord, traceIdOf } from "@im-gateway/core";
 import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
@@ -37,6 +38,15 @@ export interface DownstreamOptions {
 
 const retryMs = 1000;
 const retryBatch = 100;
+
+const resyncRecord = encodeRecord(
+  DownstreamRecordSchema,
+  create(DownstreamRecordSchema, {
+    broadcast: true,
+    type: "resync-required",
+    data: { reason: "RECORDS_DROPPED", conversation_ids: [] },
+  }),
+);
 
 export function createDownstream(options: DownstreamOptions): Downstream {
   const { producer, topicPrefix, outbox, log, counts } = options;
@@ -102,6 +112,14 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     }
   }
 
+  /** Once nothing waits any more: whoever fetches the history then finds there what was dropped. */
+  function tellLosses(): void {
+    for (const topic of outbox.losses().filter((lossy) => !outbox.holds(lossy))) {
+      outbox.settleLoss(topic);
+      keep([{ topic, key: "", value: resyncRecord }]);
+    }
+  }
+
   /** Tries one record first: most often the reason why they wait is still there. */
   async function drain(topic: string, signal: AbortSignal): Promise<void> {
     for (let limit = 1; !signal.aborted; limit = retryBatch) {
@@ -120,6 +138,7 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     while (!signal.aborted) {
       try {
         noteDropped(outbox.expire(), "records waited too long in the outbox");
+        tellLosses();
         for (const topic of outbox.topics().filter((candidate) => !draining.has(candidate))) {
           const drained = drain(topic, signal)
             .catch((error: unknown) => log("error", "the outbox failed", { topic, error }))

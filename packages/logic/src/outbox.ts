@@ -19,6 +19,9 @@ export interface Outbox {
   remove(outboxNos: readonly number[]): void;
   /** Removes what has waited longer than `maxAgeMs`. @returns how many those were */
   expire(): number;
+  /** The topics of which records had to go since `settleLoss`: who reads there does not know yet. */
+  losses(): string[];
+  settleLoss(topic: string): void;
 }
 
 /** As long as a gateway's own topic keeps its records (CONTRACT §5): who comes later than that asks for the history anyway. */
@@ -37,7 +40,11 @@ export function createOutbox(store: Store, now: () => number): Outbox {
   );
   const select = store.prepare("SELECT * FROM outbox WHERE topic = ? ORDER BY outbox_no LIMIT ?");
   const removeOne = store.prepare("DELETE FROM outbox WHERE outbox_no = ?");
+  const old = store.prepare("SELECT DISTINCT topic FROM outbox WHERE created_at_ms < ?");
   const removeOld = store.prepare("DELETE FROM outbox WHERE created_at_ms < ?");
+  const loss = store.prepare("INSERT INTO outbox_losses (topic) VALUES (?) ON CONFLICT DO NOTHING");
+  const lossTopics = store.prepare("SELECT topic FROM outbox_losses");
+  const removeLoss = store.prepare("DELETE FROM outbox_losses WHERE topic = ?");
 
   return {
     topics: () => distinct.all().map((row) => text(row, "topic")),
@@ -49,7 +56,11 @@ export function createOutbox(store: Store, now: () => number): Outbox {
         }
         let dropped = 0;
         for (const topic of new Set(records.map((record) => record.topic))) {
-          dropped += Number(trim.run(topic, maxRecordsPerTopic).changes);
+          const trimmed = Number(trim.run(topic, maxRecordsPerTopic).changes);
+          if (trimmed > 0) {
+            loss.run(topic);
+          }
+          dropped += trimmed;
         }
         return dropped;
       }),
@@ -60,7 +71,16 @@ export function createOutbox(store: Store, now: () => number): Outbox {
           removeOne.run(outboxNo);
         }
       }),
-    expire: () => Number(removeOld.run(now() - maxAgeMs).changes),
+    expire: () =>
+      store.transaction(() => {
+        const before = now() - maxAgeMs;
+        for (const row of old.all(before)) {
+          loss.run(text(row, "topic"));
+        }
+        return Number(removeOld.run(before).changes);
+      }),
+    losses: () => lossTopics.all().map((row) => text(row, "topic")),
+    settleLoss: (topic) => void removeLoss.run(topic),
   };
 }
 

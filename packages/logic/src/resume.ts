@@ -10,7 +10,10 @@ import { integer, text } from "./row.ts";
 import type { Store } from "./store.ts";
 import type { Cursors } from "./sync.ts";
 
-export interface ResumeBounds {
+export interface ResumeRequest {
+  /** As its `connected` event has it. */
+  readonly event: RouteEvent;
+  readonly cursors: Cursors;
   /** Messages of one conversation. */
   readonly perConversation: number;
   /** Messages in all. */
@@ -27,54 +30,96 @@ export interface Resumption {
 }
 
 export interface Resume {
-  /** @throws ConnectError failed_precondition ROUTE_REFUSED where the connection has ended, or the gateway's epoch is over: nothing is recorded */
-  resume(event: RouteEvent, cursors: Cursors, bounds: ResumeBounds): Resumption;
+  /**
+   * Rejects with failed_precondition ROUTE_REFUSED where the connection has ended, or the gateway's epoch is over: nothing is recorded.
+   */
+  resume(request: ResumeRequest): Promise<Resumption>;
 }
+
+interface Waiting {
+  readonly request: ResumeRequest;
+  readonly resolve: (resumption: Resumption) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many share one write to the disk; more would keep everything else waiting. */
+const maxBatch = 16;
 
 export function createResume(store: Store, routes: Routes, recent: Recent, messages: Messages): Resume {
   const ends = store.prepare(
     `SELECT conversation_id, last_seq FROM members JOIN conversations USING (conversation_id)
      WHERE user_id = ? ORDER BY activity DESC`,
   );
+  const waiting: Waiting[] = [];
+
+  /** @returns undefined where the route is refused */
+  function resumeOne({ event, cursors, perConversation, inAll }: ResumeRequest): Resumption | undefined {
+    // It may be known by a later event already.
+    const routeNo = routes.connect(event) ?? routes.numberOf(event.gatewayId, event.connectionId);
+    if (routeNo === undefined) {
+      return undefined;
+    }
+    recent.answered(routeNo);
+    const heads: Record<string, bigint> = {};
+    const missed: Message[] = [];
+    const incomplete: string[] = [];
+    let roomBytes = maxPageBytes;
+    for (const row of ends.all(event.userId)) {
+      const conversationId = text(row, "conversation_id");
+      const head = BigInt(integer(row, "last_seq"));
+      const cursor = cursors[conversationId] ?? 0n;
+      heads[conversationId] = head;
+      if (head <= cursor) {
+        continue;
+      }
+      const room = roomBytes > 0 ? Math.min(perConversation, inAll - missed.length) : 0;
+      const page =
+        room > 0 ? messages.list(conversationId, { after: cursor }, room, roomBytes) : { messages: [], hasMore: true };
+      for (const message of page.messages) {
+        missed.push(message);
+        roomBytes -= Buffer.byteLength(message.content);
+      }
+      if (page.hasMore) {
+        incomplete.push(conversationId);
+      }
+    }
+    return { messages: missed, heads, incomplete };
+  }
+
+  function run(): void {
+    const batch = waiting.splice(0, maxBatch);
+    if (waiting.length > 0) {
+      setImmediate(run);
+    }
+    try {
+      const resumptions = store.transaction(() => batch.map(({ request }) => resumeOne(request)));
+      for (const [index, { resolve, reject }] of batch.entries()) {
+        const resumption = resumptions[index];
+        if (resumption === undefined) {
+          reject(
+            failure(
+              Code.FailedPrecondition,
+              "ROUTE_REFUSED",
+              "the connection has ended, or its gateway's epoch is over",
+            ),
+          );
+        } else {
+          resolve(resumption);
+        }
+      }
+    } catch (error) {
+      for (const { reject } of batch) {
+        reject(error);
+      }
+    }
+  }
 
   return {
-    resume: (event, cursors, bounds) =>
-      store.transaction(() => {
-        const routeNo = routes.connect(event);
-        if (routeNo === undefined) {
-          throw failure(
-            Code.FailedPrecondition,
-            "ROUTE_REFUSED",
-            "the connection has ended, or its gateway's epoch is over",
-          );
+    resume: (request) =>
+      new Promise((resolve, reject) => {
+        if (waiting.push({ request, resolve, reject }) === 1) {
+          setImmediate(run);
         }
-        recent.answered(routeNo);
-        const heads: Record<string, bigint> = {};
-        const missed: Message[] = [];
-        const incomplete: string[] = [];
-        let roomBytes = maxPageBytes;
-        for (const row of ends.all(event.userId)) {
-          const conversationId = text(row, "conversation_id");
-          const head = BigInt(integer(row, "last_seq"));
-          const cursor = cursors[conversationId] ?? 0n;
-          heads[conversationId] = head;
-          if (head <= cursor) {
-            continue;
-          }
-          const room = roomBytes > 0 ? Math.min(bounds.perConversation, bounds.inAll - missed.length) : 0;
-          const page =
-            room > 0
-              ? messages.list(conversationId, { after: cursor }, room, roomBytes)
-              : { messages: [], hasMore: true };
-          for (const message of page.messages) {
-            missed.push(message);
-            roomBytes -= Buffer.byteLength(message.content);
-          }
-          if (page.hasMore) {
-            incomplete.push(conversationId);
-          }
-        }
-        return { messages: missed, heads, incomplete };
       }),
   };
 }

@@ -29,6 +29,8 @@ export interface Routes {
   connect(event: RouteEvent): number | undefined;
   /** Removes this connection only, and remembers that it has ended. With a user's last one the user was last seen. */
   disconnect(event: RouteEvent): void;
+  /** The number of a connection's route; undefined where there is none. */
+  numberOf(gatewayId: string, connectionId: string): number | undefined;
   /** Removes all routes of a gateway that is gone since then. @returns how many */
   endGateway(gatewayId: string, sinceMs: number): number;
   ofMembers(conversationId: string): Route[];
@@ -62,6 +64,7 @@ export function createRoutes(store: Store, announcements: Announcements): Routes
     `INSERT INTO routes (user_id, gateway_id, connection_id, seq) VALUES (?, ?, ?, ?)
      ON CONFLICT (gateway_id, connection_id) DO UPDATE SET seq = excluded.seq WHERE excluded.seq >= seq RETURNING route_no`,
   );
+  const one = store.prepare("SELECT route_no FROM routes WHERE gateway_id = ? AND connection_id = ?");
   const remove = store.prepare("DELETE FROM routes WHERE gateway_id = ? AND connection_id = ? AND seq <= ?");
   const seenUser = store.prepare(
     `UPDATE users SET last_seen_ms = max(last_seen_ms, ?1)
@@ -127,6 +130,10 @@ export function createRoutes(store: Store, announcements: Announcements): Routes
         pruneEnded.run(endedConnectionsKept);
       }),
 
+    numberOf(gatewayId, connectionId) {
+      const row = one.get(gatewayId, connectionId);
+      return row && integer(row, "route_no");
+    },
     endGateway: (gatewayId, sinceMs) =>
       store.transaction(() => {
         seenAt.run(sinceMs, gatewayId);

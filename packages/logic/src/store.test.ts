@@ -48,7 +48,7 @@ it("brings a file of the first version further, and keeps what is in it", async 
     old.exec(`DROP TABLE announcements; DROP INDEX routes_by_gateway; ALTER TABLE gateways DROP COLUMN absent_since_ms;
       INSERT INTO routes (user_id, gateway_id, connection_id, seq) VALUES ('u', 'g', 'c1', 1), ('u', 'g', 'c2', 2);
       DROP TABLE friends; DROP TABLE friend_requests; DROP TABLE blocks; DROP INDEX messages_by_id;
-      ALTER TABLE users DROP COLUMN last_seen_ms; PRAGMA user_version=1;
+      DROP TABLE outbox_losses; ALTER TABLE users DROP COLUMN last_seen_ms; PRAGMA user_version=1;
       INSERT INTO users VALUES ('u', 'Ada', 'ada', 'Ada', '', NULL, 1);`);
     old.close();
     const store = openStore(dataDir);

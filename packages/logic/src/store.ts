@@ -155,6 +155,9 @@ const migrations: readonly string[] = [
   CREATE INDEX announcements_due ON announcements (check_at_ms) WHERE check_at_ms IS NOT NULL;
   INSERT INTO announcements (user_id, announced, check_at_ms) SELECT DISTINCT user_id, NULL, 0 FROM routes;
   `,
+  `
+  CREATE TABLE outbox_losses (topic TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /**

@@ -237,8 +237,10 @@ export function badFrameScenarios(world: () => World): void {
     test("a public method is called over the socket as any other", async () => {
       const socket = await connect(gateway(), user);
       socket.sendText(call("im.logic.v1.AuthService/Logout"));
-      expect(asRecord((await socket.next("reply")).data.response)).toEqual({});
-      await socket.close();
+      // The session ends at every gateway, here too: its sockets may be closed before the reply.
+      expect((await socket.closed).code).toBe(4501);
+      const replies = socket.frames.filter(({ type }) => type === "reply");
+      expect(replies.map(({ data }) => asRecord(data.response))).toEqual(replies.map(() => ({})));
       user = await register(gateway(), "vandal");
     });
 

@@ -7,7 +7,12 @@ import type { Frame } from "../../test/start-gateway.ts";
 import { failure } from "../errors.ts";
 
 const bob = { target_user_id: "bob" };
-const message = (seq_id: number, conversation_id = "c1"): object => ({ ...bob, conversation_id, seq_id, content: "x" });
+const message = (seq_id: number, conversation_id = "c1", target_user_id = "bob"): object => ({
+  target_user_id,
+  conversation_id,
+  seq_id,
+  content: "x",
+});
 const stored = (
   seqId: number,
   conversationId = "c1",
@@ -44,8 +49,12 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 /** A connection of bob's whose `resume` im-logic is being asked about. */
-async function resuming(started: ResumingGateway, cursors: Readonly<Record<string, number>> = {}): Promise<Client> {
-  const client = await started.connect("bob");
+async function resuming(
+  started: ResumingGateway,
+  cursors: Readonly<Record<string, number>> = {},
+  userId = "bob",
+): Promise<Client> {
+  const client = await started.connect(userId);
   client.send("resume", { cursors }, "r1");
   await until(() => started.asked.length > 0);
   return client;
@@ -95,6 +104,15 @@ describe("a resume", () => {
     expect(came(client)).toEqual(["pong", "c1/5", "c1/6", "resumed r1 2", "typing", "c1/7", "c1/8", "c2/1"]);
   });
 
+  test("gives what it held once and in order, also where it came otherwise", async () => {
+    const started = await startResuming();
+    const client = await resuming(started);
+    await started.deliver(message(3), message(1, "c2"), message(2), message(3), message(1));
+    started.asked[0]?.answer({ messages: [stored(1)], heads: { c1: 1n } });
+    await closed(client);
+    expect(came(client)).toEqual(["c1/1", "resumed r1 1", "c1/2", "c2/1", "c1/3"]);
+  });
+
   test("while another one runs is refused; after it, it is answered", async () => {
     const started = await startResuming();
     const client = await resuming(started);
@@ -127,13 +145,13 @@ describe("a resume", () => {
   });
 
   test.each([
-    ["is away", failure(Code.Unavailable, "AWAY", "away"), "LOGIC_UNAVAILABLE"],
-    ["does not route to it", failure(Code.FailedPrecondition, "ROUTE_REFUSED", "no"), "ROUTE_REFUSED"],
-    ["has no such method", failure(Code.Unimplemented, "NONE", "no such method"), "NO_HISTORY"],
-    ["fails inside", new Error("a fault"), "LOGIC_UNAVAILABLE"],
+    ["is away", failure(Code.Unavailable, "AWAY", "away"), "LOGIC_UNAVAILABLE", []],
+    ["does not route to it", failure(Code.FailedPrecondition, "ROUTE_REFUSED", "no"), "ROUTE_REFUSED", [1012]],
+    ["has no such method", failure(Code.Unimplemented, "NONE", "no such method"), "NO_HISTORY", []],
+    ["fails inside", new Error("a fault"), "LOGIC_UNAVAILABLE", []],
   ])(
     "which im-logic can not answer, because it %s: what is there, and no claim that it is all",
-    async (_name, error, reason) => {
+    async (_name, error, reason, closes) => {
       const started = await startResuming();
       await started.deliver(message(4), message(5));
       const client = await resuming(started, { c1: 4 });
@@ -142,6 +160,7 @@ describe("a resume", () => {
       await closed(client);
       expect(came(client)).toEqual(["c1/5", `resync r1 ${reason} `, "c1/6"]);
       expect(Object.fromEntries(started.gateway.counters.resumes)).toEqual({ [reason]: 1 });
+      expect(client.closes).toEqual(closes);
     },
   );
 
@@ -197,16 +216,19 @@ test("whatever the order of storing, routing, reading and delivering: each messa
   const steps = fc.array(fc.constantFrom<Step[]>("store c1", "store c2", "deliver", "connected", "read"), {
     maxLength: 40,
   });
+  const started = await startResuming();
+  let runs = 0;
   await fc.assert(
     fc.asyncProperty(fc.nat(5), fc.nat(5), steps, async (before, cursor, order) => {
-      const started = await startResuming();
+      runs += 1;
+      const userId = `bob ${runs}`;
       const heads = { c1: before, c2: 2 };
       const cursors = { c1: Math.min(cursor, before), c2: 1 };
-      const client = await resuming(started, cursors);
+      const client = await resuming(started, cursors, userId);
       // im-logic, as far as it matters: what is stored is written to whom it routes.
       const written: object[] = [];
       let routed = false;
-      let unrouted: object[] = [message(before), message(2, "c2")].slice(before === 0 ? 1 : 0);
+      let unrouted: object[] = [message(before, "c1", userId), message(2, "c2", userId)].slice(before === 0 ? 1 : 0);
       const step: Record<Step, () => Promise<void>> = {
         "store c1": async () => store("c1"),
         "store c2": async () => store("c2"),
@@ -233,7 +255,7 @@ test("whatever the order of storing, routing, reading and delivering: each messa
       };
       const store = (conversation: "c1" | "c2"): void => {
         heads[conversation] += 1;
-        (routed ? written : unrouted).push(message(heads[conversation], conversation));
+        (routed ? written : unrouted).push(message(heads[conversation], conversation, userId));
       };
       for (const name of [...order, "read" as const]) {
         await step[name]();
@@ -247,7 +269,7 @@ test("whatever the order of storing, routing, reading and delivering: each messa
       expect(client.frames.filter(isClosing)).toHaveLength(1);
       client.leave();
     }),
-    { numRuns: 150 },
+    { numRuns: 300 },
   );
 });
 

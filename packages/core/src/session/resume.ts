@@ -43,7 +43,7 @@ type ResyncReason =
   | "NO_HISTORY"
   /** Too many resume at once. */
   | "OVERLOADED"
-  /** im-logic does not route to this connection. */
+  /** im-logic does not route to this connection: it is closed 1012 after the frame. */
   | "ROUTE_REFUSED"
   | "LOGIC_UNAVAILABLE";
 
@@ -161,6 +161,10 @@ export function createResume(options: ResumeOptions): Resume {
         const given = typeof found === "string" || (await give(connection, found.frames));
         if (given && !isClosed(connection)) {
           end(connection, messageId, cursors, found);
+        }
+        if (found === "ROUTE_REFUSED") {
+          // Nothing would ever come for it: the client's next connection is another one, here or elsewhere.
+          connections.close(connection, CloseCode.SERVICE_RESTART, "not routed to");
         }
       };
       run().catch((error: unknown) => {

@@ -53,6 +53,27 @@ test("the sweep empties it: who left a window ago, and for whom nothing came sin
   expect([ring.users, ring.bytes]).toEqual([0, 0]);
 });
 
+test("the window of the start runs from when records flow, however long that took", () => {
+  let nowMs = startMs;
+  const ring = createRing({ windowMs: 1000, now: () => nowMs });
+  nowMs += 5000;
+  expect(ring.wants("a", "new-message")).toBe(true);
+  ring.started();
+  nowMs += 999;
+  ring.started();
+  expect(ring.wants("a", "new-message")).toBe(true);
+  nowMs += 1;
+  expect(ring.wants("a", "new-message")).toBe(false);
+});
+
+test("without a window nothing is kept, whatever it was", () => {
+  const ring = createRing({ windowMs: 0, now: () => startMs });
+  ring.left("a");
+  expect(ring.wants("a", "new-message")).toBe(false);
+  ring.restore("a", { kept: [frame("a1")], gap: true });
+  expect([ring.users, ring.returned("a")]).toEqual([0, undefined]);
+});
+
 test("what comes after the window for one who still has something kept is a gap", () => {
   let nowMs = startMs;
   const ring = createRing({ windowMs: 1000, now: () => nowMs });

@@ -22,6 +22,8 @@ export interface Ring {
   readonly users: number;
   /** What the kept frames take, about. */
   readonly bytes: number;
+  /** Records flow: from the first time on, the window of the gateway's own start runs. */
+  started(): void;
   /** The user's last connection is gone. */
   left(userId: string): void;
   /** Whether a frame for this user, who is not here, is to be kept: it is no passing one, and the user was here within the window, or the gateway started within it. */
@@ -73,7 +75,7 @@ export function createRing({
   maxBytes = 64 * 1024 * 1024,
   now,
 }: RingOptions): Ring {
-  const startedMs = now();
+  let startedMs: number | undefined;
   const absents = new Map<string, Absent>();
   /** Of all users, oldest first, from `head` on; with some that are gone. */
   let order: Item[] = [];
@@ -113,7 +115,13 @@ export function createRing({
 
   const keep = (userId: string, { frame, place, type }: Kept): void => {
     const nowMs = now();
-    const absent = absents.get(userId) ?? { leftMs: startedMs, keptMs: nowMs, items: [], bytes: 0, gap: false };
+    const absent = absents.get(userId) ?? {
+      leftMs: startedMs ?? nowMs,
+      keptMs: nowMs,
+      items: [],
+      bytes: 0,
+      gap: false,
+    };
     absents.set(userId, absent);
     const item: Item = { frame, place, type, absent, bytes: 2 * frame.text.length + itemBytes, gone: false };
     absent.keptMs = nowMs;
@@ -142,6 +150,10 @@ export function createRing({
       return bytes;
     },
 
+    started() {
+      startedMs ??= now();
+    },
+
     left(userId) {
       if (windowMs > 0 && !absents.has(userId)) {
         const nowMs = now();
@@ -154,7 +166,8 @@ export function createRing({
         return false;
       }
       const absent = absents.get(userId);
-      if (now() - (absent?.leftMs ?? startedMs) < windowMs) {
+      const nowMs = now();
+      if (nowMs - (absent?.leftMs ?? startedMs ?? nowMs) < windowMs) {
         return true;
       }
       if (absent !== undefined) {
@@ -167,6 +180,9 @@ export function createRing({
     keep,
 
     restore(userId, { kept, gap }) {
+      if (windowMs === 0) {
+        return;
+      }
       for (const frame of kept) {
         keep(userId, frame);
       }

@@ -191,4 +191,18 @@ describe("before leaving", () => {
     expect(attempts).toBe(before);
     expect(await stateOf(userEvents.settled(AbortSignal.abort()))).toBe("settled");
   });
+
+  test("what comes after that is not sent, and not waited for", async () => {
+    const { userEvents } = start(() => "refuses");
+    userEvents.publish({ event: "disconnected", ...alice });
+    const controller = new AbortController();
+    const settled = userEvents.settled(controller.signal);
+    controller.abort();
+    await vi.advanceTimersByTimeAsync(5000);
+    userEvents.publish({ event: "disconnected", ...alice, connectionId: "c2" });
+    expect([await stateOf(settled), await stateOf(userEvents.settled(AbortSignal.abort()))]).toEqual([
+      "settled",
+      "settled",
+    ]);
+  });
 });

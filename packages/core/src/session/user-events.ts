@@ -167,7 +167,9 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
           dropOldest();
         }
       }
-      sending ??= sendAll();
+      if (closing?.aborted !== true) {
+        sending ??= sendAll();
+      }
       return seq;
     },
     async settled(signal) {

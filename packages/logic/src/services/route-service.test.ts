@@ -112,6 +112,14 @@ describe("the route", () => {
     expect(await reached(group)).toBe(0);
   });
 
+  it("that a later event has asserted already is there", async () => {
+    const group = await im.groupOf(ada, bob);
+    await im.sendUserEvents({ ...connected, userId: bob, seq: 5n });
+    await say(group);
+    expect(seqs(await im.route.resume(bobs()), group)).toEqual([1]);
+    expect(await reached(group)).toBe(1);
+  });
+
   it.each([
     ["that has ended", {}],
     ["of an epoch that is over", { gatewayEpoch: 0n, connectionId: "b0" }],

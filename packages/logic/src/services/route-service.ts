@@ -22,7 +22,9 @@ export function createRouteService(resume: Resume, now: () => number): ServiceIm
       );
       const gatewayEpoch = Number(request.gatewayEpoch);
       const event = { userId, gatewayId, gatewayEpoch, connectionId, seq: Number(request.seq), atMs: now() };
-      return resume.resume(event, cursors, {
+      return resume.resume({
+        event,
+        cursors,
         perConversation: Math.min(request.maxPerConversation || maxPerConversation, maxPerConversation),
         inAll: Math.min(request.maxMessages || maxMessages, maxMessages),
       });
