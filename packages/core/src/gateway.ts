@@ -340,6 +340,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       await userEvents.settled(signal);
       await producer.close();
     },
+    recordsTaken: () => counters.recordsConsumed,
     removeOwnTopic: removeTopic && ((signal) => removeTopic(`${topics.downstreamPrefix}${gatewayId}`, signal)),
     log,
   });
