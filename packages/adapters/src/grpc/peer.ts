@@ -2,11 +2,14 @@
 import { Client, type ClientOptions, connectivityState, credentials } from "@grpc/grpc-js";
 import type { Log } from "@im-gateway/core";
 import { authority, type Endpoint } from "./endpoints.ts";
+import { createPeerHealth, type PeerHealth } from "./peer-health.ts";
 import { unreachable } from "./status.ts";
 
 export interface PeerOptions {
   /** How long one attempt to connect may take. */
   readonly connectTimeoutMs: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly log: Log;
 }
 
@@ -18,6 +21,7 @@ export interface RunningCall {
 export interface Peer {
   /** Calls that have not ended. */
   readonly inFlight: number;
+  readonly health: PeerHealth;
   /** Connected: a call leaves at once. */
   isReady(): boolean;
   /**
@@ -58,8 +62,11 @@ const channelOptions: ClientOptions = {
 const muteConnectionMs = 20_000;
 
 export function createPeer(endpoint: Endpoint, options: PeerOptions): Peer {
-  const { connectTimeoutMs, log } = options;
+  const { connectTimeoutMs, now, log } = options;
   const name = authority(endpoint);
+  const health = createPeerHealth(now, (forMs) => {
+    log("warn", "endpoint fails its calls and is left out", { endpoint: name, for_ms: forMs });
+  });
   const calls = new Set<RunningCall>();
   let client = createClient(name);
   let state: "open" | "retired" | "closed" = "open";
@@ -115,6 +122,7 @@ export function createPeer(endpoint: Endpoint, options: PeerOptions): Peer {
     get inFlight() {
       return calls.size;
     },
+    health,
     isReady: () => state === "open" && client.getChannel().getConnectivityState(false) === connectivityState.READY,
     connect() {
       attempt ??= tryToConnect().finally(() => {

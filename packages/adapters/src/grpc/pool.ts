@@ -8,12 +8,15 @@ import { unreachable } from "./status.ts";
 export interface PoolOptions {
   readonly endpoints: EndpointSource;
   readonly connectTimeoutMs: number;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
   readonly log: Log;
 }
 
 export interface Pool {
   /**
-   * The less loaded of two connected peers, taken at random. While none is connected: the first that connects.
+   * The less loaded of two connected peers, taken at random among those that are well; one that is silent, or failed its calls of late, is
+   * taken only when there is no better. While none is connected: the first that connects.
    * Rejects with `unavailable` when there is no endpoint (at once) or none connects, and with the reason of `end`.
    * @param avoid taken only when there is no other
    */
@@ -24,7 +27,7 @@ export interface Pool {
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const { endpoints, connectTimeoutMs, log } = options;
+  const { endpoints, connectTimeoutMs, now, log } = options;
   const peers = new Map<string, Peer>();
   const closing = new AbortController();
 
@@ -37,7 +40,7 @@ export function createPool(options: PoolOptions): Pool {
     }
     for (const [name, endpoint] of current) {
       if (peers.has(name)) continue;
-      const peer = createPeer(endpoint, { connectTimeoutMs, log });
+      const peer = createPeer(endpoint, { connectTimeoutMs, now, log });
       peers.set(name, peer);
       void peer.connect();
     }
@@ -49,11 +52,10 @@ export function createPool(options: PoolOptions): Pool {
     async pick(end, avoid) {
       const ready: Peer[] = [];
       for (const peer of peers.values()) {
-        // Outlier ejection has its place here: a peer that is connected but fails its calls is not a candidate.
         if (!peer.isReady()) void peer.connect();
         else if (peer !== avoid) ready.push(peer);
       }
-      const picked = lessLoadedOfTwo(ready) ?? (await end.race(firstConnected([...peers.values()])));
+      const picked = lessLoadedOfTwo(healthiest(ready)) ?? (await end.race(firstConnected([...peers.values()])));
       if (picked === undefined) throw unreachable();
       return picked;
     },
@@ -70,6 +72,13 @@ export function createPool(options: PoolOptions): Pool {
       peers.clear();
     },
   };
+}
+
+/** An endpoint is never left out when there is no other: its failures say more than ours would. */
+function healthiest(ready: readonly Peer[]): readonly Peer[] {
+  const byState = { well: [] as Peer[], silent: [] as Peer[], ejected: [] as Peer[] };
+  for (const peer of ready) byState[peer.health.state()].push(peer);
+  return [byState.well, byState.silent, byState.ejected].find(({ length }) => length > 0) ?? [];
 }
 
 function lessLoadedOfTwo(peers: readonly Peer[]): Peer | undefined {
