@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Kafka as Client, logLevel, Partitioners } from "kafkajs";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { type Kafka, startKafka } from "./kafka.ts";
+import { type Kafka, startKafka, startKafkaCluster } from "./kafka.ts";
 import { waitFor } from "./process.ts";
 
 // Other tests start a Kafka at the same time; what this one leaves behind shows in a folder of its own.
@@ -91,3 +91,36 @@ it("leaves no process and no folder behind", async () => {
   await kafka.stop();
   expect(readdirSync(temporary)).toEqual([]);
 }, 30_000);
+
+it("stores what a majority of three brokers has, also while one is dead, and takes the dead one back", async () => {
+  const cluster = await startKafkaCluster(3);
+  const cluster3 = new Client({
+    clientId: "test",
+    brokers: [...cluster.brokers],
+    logLevel: logLevel.NOTHING,
+    requestTimeout: 2000,
+    retry: { initialRetryTime: 100, maxRetryTime: 500, retries: 60 },
+  });
+  const admin = cluster3.admin();
+  const producer = cluster3.producer({ createPartitioner: Partitioners.DefaultPartitioner, metadataMaxAge: 1000 });
+  const partition = async () => (await admin.fetchTopicMetadata({ topics: ["copied"] })).topics[0]?.partitions[0];
+  const put = (value: string) => producer.send({ topic: "copied", acks: -1, messages: [{ value }] });
+  try {
+    await admin.connect();
+    await producer.connect();
+    await admin.createTopics({ topics: [{ topic: "copied", numPartitions: 1, replicationFactor: 3 }] });
+    await put("one");
+    const leader = (await partition())?.leader ?? 0;
+    const dead = cluster.nodes[leader - 1];
+    await dead?.kill();
+    await put("two");
+    expect((await partition())?.leader).not.toBe(leader);
+    await dead?.restart();
+    await waitFor(async () => (await partition())?.isr.length === 3, { timeoutMs: 20_000, what: "three copies again" });
+    cluster.nodes[0]?.freeze();
+  } finally {
+    await Promise.all([admin.disconnect(), producer.disconnect()]);
+    await cluster.stop();
+  }
+  expect(readdirSync(temporary)).toEqual([]);
+}, 90_000);

@@ -140,7 +140,9 @@ export class Client {
     this.#open(port, []);
   }
 
+  /** For good: it does not come back when its socket ends either. */
   stopReading(): void {
+    this.#stopped = true;
     this.#socket?.stopReading();
   }
 

@@ -113,10 +113,17 @@ export async function deliveryOf(
   port: number,
   timeoutMs: number,
 ): Promise<Delivery> {
-  const histories = new Map<string, string[]>();
-  for (const { conversationId, clients } of groups) {
-    histories.set(conversationId, await history(port, clients[0]?.device.token ?? "", conversationId));
-  }
+  const readAll = async (): Promise<Map<string, string[]>> => {
+    const read = new Map<string, string[]>();
+    for (const { conversationId, clients } of groups) {
+      read.set(conversationId, await history(port, clients[0]?.device.token ?? "", conversationId));
+    }
+    return read;
+  };
+  let histories = await readAll();
+  // im-logic may still be at what the log has.
+  const untilMs = performance.now() + timeoutMs;
+  while (lacksAcked(load, histories) && performance.now() < untilMs) histories = await readAll();
   const contents = [...histories.values()].flat();
   const stored = new Set(contents);
   const lengthOf = (group: Group): number => histories.get(group.conversationId)?.length ?? 0;
@@ -165,6 +172,11 @@ export async function deliveryOf(
     duplicateFrames: clients.reduce((sum, { inbox }) => sum + inbox.duplicates, 0),
     gaps: clients.reduce((sum, { inbox }) => sum + inbox.gaps, 0),
   };
+}
+
+function lacksAcked(load: Load, histories: ReadonlyMap<string, readonly string[]>): boolean {
+  const stored = new Set([...histories.values()].flat());
+  return [...load.acked.keys()].some((content) => !stored.has(content));
 }
 
 /** What must hold in every scenario; empty where it does. */

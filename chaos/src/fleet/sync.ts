@@ -13,6 +13,7 @@ interface Listed {
 
 const timeoutMs = 10_000;
 const pauseMs = 500;
+const maxFailures = 60;
 
 /** One page. An answer that is none is a page without messages that is not complete. @param port of a gateway on 127.0.0.1 */
 export async function sync(port: number, token: string, cursors: Readonly<Record<string, number>>): Promise<Synced> {
@@ -24,10 +25,13 @@ export async function sync(port: number, token: string, cursors: Readonly<Record
 /** Contents of one conversation, oldest first, as im-logic has them. */
 export async function history(port: number, token: string, conversationId: string): Promise<string[]> {
   const contents: string[] = [];
+  let failures = 0;
   for (let more = true; more; ) {
     const path = `/conversations/${conversationId}/messages?after_seq_id=${contents.length}&page_size=100`;
     const page = await ask<Listed & { readonly has_more: boolean }>(port, token, "GET", path);
     contents.push(...(page?.messages.map(({ content }) => content) ?? []));
+    if (page === undefined) failures += 1;
+    if (failures > maxFailures) throw new Error(`the history of ${conversationId} can not be read`);
     more = page?.has_more ?? true;
   }
   return contents;

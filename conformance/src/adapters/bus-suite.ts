@@ -4,7 +4,9 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type Consumer,
   type ConsumerRecord,
+  type Gap,
   type Producer,
+  type RemoveTopic,
   reasonOf,
   type Subscription,
   type Topic,
@@ -16,6 +18,7 @@ export interface Bus {
   readonly producer: Producer;
   readonly consumer: Consumer;
   ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+  readonly removeTopic: RemoveTopic;
 }
 
 const waitMs = 15_000;
@@ -59,10 +62,11 @@ export function busSuite(name: string, open: () => Bus): void {
         controller.abort();
         return ended;
       };
-      ends.push(stop);
+      // What it rejects with is for the test to expect.
+      ends.push(() => Promise.allSettled([stop()]));
       const has = (count: number): Promise<true> =>
         waitFor(() => records.length >= count, { timeoutMs: waitMs, what: `${count} records` });
-      return { records, ready, stop, has };
+      return { records, ready, stop, has, ended };
     }
 
     it("delivers what was sent: key, value, headers, and offsets that rise", async () => {
@@ -236,6 +240,54 @@ export function busSuite(name: string, open: () => Bus): void {
       await waitFor(() => ready.length > 0, { timeoutMs: waitMs, what: "the consumer to be ready" });
       await stop();
       expect(ready).toEqual([true, false]);
+    });
+
+    it("gives all partitions to the highest epoch of a group, and ends whoever has a lower one", async () => {
+      const bus = newBus();
+      const topic = await newTopic(bus, 3);
+      const groupId = `group-${randomUUID()}`;
+      const sendAll = async (): Promise<void> => {
+        for (let key = 0; key < 20; key += 1) await send(bus, topic, "x", `key-${key}`);
+      };
+      const old = subscribe(newBus(), [topic], { groupId, epoch: () => 5 });
+      await sendAll();
+      await old.has(20);
+      const successor = subscribe(newBus(), [topic], { groupId, epoch: () => 10 });
+      expect(await refusal(old.ended)).toEqual([Code.Aborted, "PARTITION_TAKEN"]);
+      expect(old.ready.at(-1)).toBe(false);
+      const late = subscribe(newBus(), [topic], { groupId, epoch: () => 9 });
+      expect(await refusal(late.ended)).toEqual([Code.Aborted, "PARTITION_TAKEN"]);
+      await sendAll();
+      await successor.has(20);
+      expect([old.records.length, late.records.length, successor.records.length]).toEqual([20, 0, 20]);
+    }, 60_000);
+
+    it("makes a topic anew that was removed, and says so before the first record after it", async () => {
+      const bus = newBus();
+      const topic = await newTopic(bus);
+      const events: (string | Gap)[] = [];
+      const deliver = (batch: readonly ConsumerRecord[]): void => void events.push(...texts(batch));
+      const { ready } = subscribe(newBus(), [topic], { deliver, onGap: (gap) => events.push(gap) });
+      await waitFor(() => ready.at(-1), { timeoutMs: waitMs, what: "the consumer to be ready" });
+      await send(bus, topic, "before");
+      await waitFor(() => events.length === 1, { timeoutMs: waitMs, what: "the first record" });
+      await bus.removeTopic(topic.name, AbortSignal.timeout(waitMs));
+      const stored = (): Promise<boolean> =>
+        send(newBus(), topic, "after").then(
+          () => true,
+          () => false,
+        );
+      await waitFor(stored, { timeoutMs: waitMs, what: "the topic to be there again" });
+      await waitFor(() => events.length === 3, { timeoutMs: waitMs, what: "the record after the gap" });
+      expect(events).toEqual(["before", { topic: topic.name, partition: 0, reason: "recreated" }, "after"]);
+    }, 60_000);
+
+    it("removes a topic, also one that is not there", async () => {
+      const bus = newBus();
+      const topic = await newTopic(bus);
+      await bus.removeTopic(topic.name, AbortSignal.timeout(waitMs));
+      await bus.removeTopic(topic.name, AbortSignal.timeout(waitMs));
+      expect(await refusal(send(newBus(), topic, "x"))).toEqual([Code.Unavailable, "TOPIC_NOT_FOUND"]);
     });
 
     it("does nothing for a signal that has aborted already", async () => {

@@ -88,31 +88,66 @@ it("says at once what Kafka will never take", async () => {
   await expect(open().ensureTopics(topics, controller.signal)).rejects.toThrow("INVALID_TOPIC_EXCEPTION");
 });
 
+function startConsumer(topic: Topic, groupId: string, epoch?: number) {
+  const script = join(import.meta.dirname, "consumer-process.ts");
+  const args = [broker.brokers[0] ?? "", topic.name, groupId, ...(epoch === undefined ? [] : [String(epoch)])];
+  return startProcess({
+    name: "the consumer",
+    command: process.execPath,
+    args: ["--conditions=@im-gateway/source", script, ...args],
+  });
+}
+
+it.each([
+  { when: "its successor is there", away: false },
+  { when: "its successor is away", away: true },
+])(
+  "refuses a thawed process of an earlier epoch while $when: it commits nothing, and ends",
+  async ({ away }) => {
+    const { producer, ensureTopics } = open();
+    const topic = { name: `topic-${randomUUID()}`, partitions: 1 };
+    await ensureTopics([topic], AbortSignal.timeout(10_000));
+    const groupId = `group-${randomUUID()}`;
+    const send = (value: string) => producer.send({ topic: topic.name, key: "k", value });
+    const old = startConsumer(topic, groupId, 5);
+    await send("one");
+    await old.waitForLine(/^record one$/, 10_000);
+    old.freeze();
+    await send("two");
+    const startedMs = performance.now();
+    let successor = startConsumer(topic, groupId, 10);
+    await successor.waitForLine(/^record two$/, 10_000);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    if (away) await successor.kill();
+    await send("three");
+    old.thaw();
+    await old.waitForLine(/^rejected .*PARTITION_TAKEN|^rejected .*a later life/, 10_000);
+    const restartedMs = performance.now();
+    if (away) successor = startConsumer(topic, groupId, 10);
+    await successor.waitForLine(/^record three$/, 10_000);
+    expect(performance.now() - restartedMs).toBeLessThan(5000);
+    await send("four");
+    await successor.waitForLine(/^record four$/, 10_000);
+    expect((await old.exited).code).toBe(0);
+    await successor.stop();
+    await producer.close();
+  },
+  60_000,
+);
+
 it("delivers what was written meanwhile soon after a restart by kill -9", async () => {
   const { producer, ensureTopics } = open();
   const topic = { name: `topic-${randomUUID()}`, partitions: 1 };
   await ensureTopics([topic], AbortSignal.timeout(10_000));
   const groupId = `group-${randomUUID()}`;
-  const startConsumer = () =>
-    startProcess({
-      name: "the consumer",
-      command: process.execPath,
-      args: [
-        "--conditions=@im-gateway/source",
-        join(import.meta.dirname, "consumer-process.ts"),
-        broker.brokers[0] ?? "",
-        topic.name,
-        groupId,
-      ],
-    });
-  const first = startConsumer();
+  const first = startConsumer(topic, groupId);
   await first.waitForLine(/^ready true$/, 10_000);
   await producer.send({ topic: topic.name, key: "k", value: Buffer.from("before") });
   await first.waitForLine(/^record before$/, 10_000);
   await first.kill();
   await producer.send({ topic: topic.name, key: "k", value: Buffer.from("meanwhile") });
   const startedMs = performance.now();
-  const second = startConsumer();
+  const second = startConsumer(topic, groupId);
   await second.waitForLine(/^record meanwhile$/, 10_000);
   expect(performance.now() - startedMs).toBeLessThan(5000);
   const { code } = await second.stop();

@@ -19,9 +19,10 @@ import {
 import type { RealWorld } from "../worlds/real.ts";
 
 const perUser = 100;
-const senders = 10;
-/** Of the reconnects, and so of the closes. */
-const busiestShare = 0.2;
+const senders = 5;
+const sendEveryMs = 100;
+/** Of the closes, as a busy machine sees them; the fault suite has the rule itself. */
+const busiestShare = 0.4;
 
 export function drainScenarios(world: () => RealWorld): void {
   const [a, b] = [() => world().gateways[0], () => world().gateways[1]];
@@ -97,8 +98,8 @@ export function drainScenarios(world: () => RealWorld): void {
       const stays = await login(a(), user.username);
       const sockets = [await connect(a(), user), await connect(b(), user)];
       const other = await connect(b(), stays);
-      const startedMs = performance.now();
       expect((await rest(a(), "POST", "/auth/logout", { token: user.accessToken, body: {} })).status).toBe(200);
+      const startedMs = performance.now();
       expect((await Promise.all(sockets.map(({ closed }) => closed))).map(({ code }) => code)).toEqual([4501, 4501]);
       expect(performance.now() - startedMs).toBeLessThan(1000);
       for (const gateway of [a(), b()]) {
@@ -133,7 +134,7 @@ async function sendUntilClosed(socket: ChatSocket, conversationId: string, acked
       () => closed,
     );
     await Promise.race([said, delay(10_000)]);
-    await delay(5);
+    await delay(sendEveryMs);
   }
 }
 

@@ -109,7 +109,7 @@ export function messageScenarios(world: () => World): void {
       await Promise.all(sockets.map((socket) => socket.close()));
     });
 
-    test("the same client_msg_id is stored once", async () => {
+    test("the same client_msg_id is stored once, by whatever door it comes again, and names no other message", async () => {
       const [alice, bob] = [await register(first(), "alice"), await register(first(), "bob")];
       const conversationId = await direct(first(), alice, bob);
       const a = await connect(first(), alice);
@@ -119,10 +119,25 @@ export function messageScenarios(world: () => World): void {
         content: "once",
         client_msg_id: randomUUID(),
       };
-      const ids = [a.send("send-message", message), a.send("send-message", message)];
-      for (const id of ids) {
-        await a.next("message-ack", ({ message_id }) => message_id === id);
+      const statuses: unknown[] = [];
+      for (const id of [a.send("send-message", message), a.send("send-message", message)]) {
+        statuses.push((await a.next("message-ack", ({ message_id }) => message_id === id)).data.status);
       }
+      const again = await rest(first(), "POST", "/messages", { token: alice.accessToken, body: message });
+      // The window is a gateway's own; behind it im-logic stores once.
+      const elsewhere = await rest(second(), "POST", "/messages", { token: alice.accessToken, body: message });
+      statuses.push(again.status, again.body.status, elsewhere.status, elsewhere.body.status);
+      const there = second().http === first().http ? "duplicate" : "accepted";
+      expect(statuses).toEqual(["accepted", "duplicate", 202, "duplicate", 202, there]);
+      const other = { ...message, content: "another" };
+      const reused = await rest(first(), "POST", "/messages", { token: alice.accessToken, body: other });
+      expect([reused.status, reused.body.code]).toEqual([409, "already_exists"]);
+      const id = a.send("send-message", other);
+      expect((await a.next("error", ({ message_id }) => message_id === id)).data).toMatchObject({
+        code: "already_exists",
+        reason: "CLIENT_MSG_ID_REUSED",
+        client_msg_id: message.client_msg_id,
+      });
       await a.say(conversationId, "after");
       await a.next("message-stored", ({ data }) => data.seq_id === 2);
       const history = await rest(first(), "GET", `/conversations/${conversationId}/messages`, {

@@ -1,6 +1,7 @@
 // One gateway id, two processes: who has it, who gets it, and what becomes of the other.
+import { Kafka, logLevel } from "kafkajs";
 import { describe, expect, test } from "vitest";
-import { connect, direct, register } from "../client.ts";
+import { asRecord, connect, direct, register } from "../client.ts";
 import { freeGateway, launch } from "../worlds/program.ts";
 import type { RealWorld } from "../worlds/real.ts";
 
@@ -19,6 +20,31 @@ export function takeoverScenarios(world: () => RealWorld): void {
   };
 
   describe("a gateway id", () => {
+    test.each([
+      ["that was configured keeps its topic", ["gateway_id=gateway-named"], true],
+      ["that a start made up leaves no topic behind", [], false],
+    ])(
+      "%s after a drain",
+      async (_name, id, stays) => {
+        const { settings } = await freeGateway();
+        const own = [...id, "grpc.logic.service_name=im-logic"];
+        const part = launch("gateway-of-a-day", world().command, [...world().settings, ...settings, ...own]);
+        const line = await part.waitForLine(/"message":"listening"/, startTimeoutMs);
+        const topic = `downstream-${asRecord(JSON.parse(line)).gateway_id}`;
+        const topics = async (): Promise<readonly string[]> => {
+          const admin = new Kafka({ brokers: [...world().kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+          await admin.connect();
+          const names = await admin.listTopics();
+          await admin.disconnect();
+          return names;
+        };
+        expect(await topics()).toContain(topic);
+        expect((await part.stop()).code).toBe(0);
+        expect((await topics()).includes(topic)).toBe(stays);
+      },
+      60_000,
+    );
+
     test("of a process that was killed is another's in time", async () => {
       const dead = await start("gateway-dead");
       await dead.part.kill();

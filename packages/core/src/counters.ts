@@ -24,6 +24,8 @@ export interface Counters {
   /** `resume` frames by what became of them: "complete", or the reason of the resync-required. */
   readonly resumes: Map<string, number>;
   readonly recordsProduced: Map<TopicRole, number>;
+  /** Messages of clients that were stored, or on their way, already: acked `duplicate`. */
+  upstreamDuplicates: number;
   recordsConsumed: number;
   /** By role, then by reason. */
   readonly recordFailures: Map<TopicRole, Map<string, number>>;
@@ -46,6 +48,7 @@ export function createCounters(): Counters {
     deliveriesKept: 0,
     resumes: new Map(),
     recordsProduced: new Map(),
+    upstreamDuplicates: 0,
     recordsConsumed: 0,
     recordFailures: new Map(),
     consumerLagRecords: 0,

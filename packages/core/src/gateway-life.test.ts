@@ -93,6 +93,38 @@ describe("life", () => {
     expect(gateway.stopped.aborted).toBe(true);
   });
 
+  test("a drain keeps the key while im-logic still sends to connections that have gone", async () => {
+    let keyGone = false;
+    const memory = createMemoryRegistry();
+    const { gateway, open, bus } = await start({
+      registry: {
+        ...memory,
+        async register(...claim) {
+          const registration = await memory.register(...claim);
+          return {
+            ...registration,
+            async release() {
+              keyGone = true;
+              await registration.release();
+            },
+          };
+        },
+      },
+    });
+    await open(await as("alice"));
+    const drained = gateway.drain(AbortSignal.timeout(5000));
+    let [late, lateWithoutKey] = [0, 0];
+    for (const untilMs = performance.now() + 1500; performance.now() < untilMs; late += 1) {
+      lateWithoutKey += keyGone ? 1 : 0;
+      await bus.producer.send(
+        record({ target_user_id: "alice", conversation_id: "c1", seq_id: late, content: "late" }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await drained;
+    expect([late > 10, lateWithoutKey, keyGone]).toEqual([true, 0, true]);
+  });
+
   test.each([
     ["does not answer", () => new Promise<void>(() => {})],
     ["refuses", () => Promise.reject(failure(Code.Unavailable, "X", "x"))],

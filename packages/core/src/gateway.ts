@@ -16,6 +16,7 @@ import {
   countFailure,
   createCounters,
 } from "./counters.ts";
+import { createDeduplication } from "./deduplication.ts";
 import { contractDocuments } from "./documents.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
@@ -107,6 +108,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const hub = createHub();
   const counters = createCounters();
   const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
+  const deduplication = createDeduplication({ now });
   const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
   const sendUserEvent = countedSend(producer, "user_events", counters);
   const userEvents = createUserEvents({
@@ -190,8 +192,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     const { clientMsgId } = message;
     const trace = newTrace();
     try {
-      await publish(message, { userId, deviceId, connectionId: connection.id }, trace);
-      const value = { clientMsgId, status: "accepted", traceId: trace.traceId };
+      const status = await publish(message, { userId, deviceId, connectionId: connection.id }, trace);
+      const value = { clientMsgId, status, traceId: trace.traceId };
       connections.answer(connection, { case: "messageAck", value }, messageId);
     } catch (thrown) {
       const error = toConnectError(thrown);
@@ -200,9 +202,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
   };
 
-  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<void> => {
+  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<string> => {
     const origin = { gatewayId, gatewayEpoch: life.epoch, topic: topics.upstream.name };
-    return sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
+    const send = () => sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
+    const status = await deduplication.once(sender.userId, message, send);
+    counters.upstreamDuplicates += status === "duplicate" ? 1 : 0;
+    return status;
   };
 
   // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.
@@ -257,8 +262,8 @@ export function createGateway(options: GatewayOptions): Gateway {
         const message = `content is larger than ${limits.maxFrameBytes} bytes`;
         throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", message);
       }
-      await publish(request, { userId: senderId, deviceId, connectionId: "" }, trace);
-      return { clientMsgId, status: "accepted", traceId: trace.traceId };
+      const status = await publish(request, { userId: senderId, deviceId, connectionId: "" }, trace);
+      return { clientMsgId, status, traceId: trace.traceId };
     },
   });
 
@@ -308,6 +313,10 @@ export function createGateway(options: GatewayOptions): Gateway {
         onLag: (lag) => {
           counters.consumerLagRecords = lag;
         },
+        onGap: () => {
+          countFailure(counters, "downstream", "RECORDS_LOST");
+          connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
+        },
         signal,
       });
     } catch (error) {
@@ -337,6 +346,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       await userEvents.settled(signal);
       await producer.close();
     },
+    recordsTaken: () => counters.recordsConsumed,
     removeOwnTopic: removeTopic && ((signal) => removeTopic(`${topics.downstreamPrefix}${gatewayId}`, signal)),
     log,
   });

@@ -13,6 +13,8 @@ export interface LifecycleOptions {
   readonly farewell: Farewell;
   /** What is still to be published is, as far as the signal lets it. */
   readonly flush: (signal: AbortSignal) => Promise<void>;
+  /** How many records were taken so far. */
+  readonly recordsTaken: () => number;
   /** After a drain: nobody will consume this gateway's topic again. Absent: somebody will. */
   readonly removeOwnTopic: ((signal: AbortSignal) => Promise<void>) | undefined;
   readonly log: Log;
@@ -62,11 +64,14 @@ const reasons: Readonly<Record<State["t"], string | undefined>> = {
 
 /** A drain does not wait longer for the registry to show it. */
 const maxMarkMs = 1000;
-/** im-logic reads of the last ends meanwhile, and what it had sent before is still taken. */
-const lingerMs = 100;
+/** Without a record for so long, im-logic has read of the last ends: until then it sends to the routes that it knows. */
+const quietMs = 300;
+/** The key is not kept longer for that. */
+const maxLingerMs = 5000;
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { gatewayId, instance, registry, consume, assert, farewell, flush, removeOwnTopic, log } = options;
+  const { gatewayId, instance, registry, consume, assert, farewell, flush, recordsTaken, removeOwnTopic, log } =
+    options;
   const stop = new AbortController();
   let state: State = { t: "idle" };
   let leaving: Promise<void> | undefined;
@@ -88,6 +93,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     await within(AbortSignal.timeout(maxMarkMs), marked.catch(failed));
   };
 
+  /** Resolves when no records come any more, or when the signal aborts. */
+  const quiet = async (signal: AbortSignal): Promise<void> => {
+    for (let before = -1; recordsTaken() !== before && !signal.aborted; ) {
+      before = recordsTaken();
+      await within(AbortSignal.any([signal, AbortSignal.timeout(quietMs)]), new Promise<void>(() => {}));
+    }
+  };
+
   const leave = async (signal: AbortSignal, stopListening: () => Promise<void> = async () => {}): Promise<void> => {
     const before = state;
     let closed = 0;
@@ -101,10 +114,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       await stopListening();
       await flush(signal);
       if (closed > 0) {
-        await within(
-          AbortSignal.any([signal, stop.signal, AbortSignal.timeout(lingerMs)]),
-          new Promise<void>(() => {}),
-        );
+        await quiet(AbortSignal.any([signal, stop.signal, AbortSignal.timeout(maxLingerMs)]));
       }
     } finally {
       stop.abort();

@@ -9,7 +9,7 @@ import {
   MessageService,
   UserService,
 } from "@im-gateway/proto";
-import type { Consumer, Log, Observer, Producer, Registry, Topic } from "./adapters.ts";
+import type { Consumer, Log, Observer, Producer, Registry, RemoveTopic, Topic } from "./adapters.ts";
 import type { Documents } from "./documents.ts";
 import type { Page } from "./http.ts";
 
@@ -52,7 +52,7 @@ export interface GatewayOptions {
   /** How long a revocation holds: the longest life of an access token. Default: 24 h. */
   readonly revocationHoldMs?: number;
   /** Called with the gateway's own topic after its drain, where no gateway will have this id again. Default: the topic stays. */
-  readonly removeTopic?: (name: string, signal: AbortSignal) => Promise<void>;
+  readonly removeTopic?: RemoveTopic;
   /** Further reasons not to be ready. */
   readonly unready?: () => readonly string[];
   /** Told how long publishing, calls and requests took. */

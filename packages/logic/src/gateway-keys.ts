@@ -12,8 +12,8 @@ export interface GatewayKeysOptions {
   readonly routes: Routes;
   readonly registry: Pick<Registry, "watch">;
   readonly downstream: Downstream;
-  /** Resolves as well when there is none. */
-  readonly removeTopic: (name: string, signal: AbortSignal) => Promise<void>;
+  /** Resolves as well when there is none. undefined: topics stay. */
+  readonly removeTopic: ((name: string, signal: AbortSignal) => Promise<void>) | undefined;
   /** A gateway's topic is this and its id. */
   readonly topicPrefix: string;
   readonly log: Log;
@@ -112,7 +112,7 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
 
   async function removeTopics(signal: AbortSignal): Promise<void> {
     const nowMs = now();
-    if (!working || nowMs < removeTopicsAtMs) {
+    if (removeTopic === undefined || !working || nowMs < removeTopicsAtMs) {
       return;
     }
     for (const { gatewayId, notedMs = nowMs } of absent()) {

@@ -106,7 +106,7 @@ const demoAccounts: readonly DemoAccount[] = [
 
 /** @throws Error when the database cannot be opened, or was written by a newer version */
 export function createLogic(options: LogicOptions): Logic {
-  const { producer, consumer, topics, registry, removeTopic = async () => {}, log, now = Date.now } = options;
+  const { producer, consumer, topics, registry, removeTopic, log, now = Date.now } = options;
   const store = openStore(options.dataDir);
   const counts = createCounts();
   const accounts = createAccounts(store, now);

@@ -45,13 +45,12 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     fields: { logic_id: id },
   });
   const log = logger.module("server");
-  const { producer, consumer } = createBus(config.kafka, logger.module("kafka"))(id);
+  const bus = createBus(config.kafka, logger.module("kafka"))(id);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const logic = createLogic({
+    ...bus,
     dataDir,
     jwt: tokenOptions(jwt),
-    producer,
-    consumer,
     topics: sharedTopics(config.kafka),
     // Without etcd the registry is this process alone: every gateway would look dead.
     ...(config.coordinator === undefined ? {} : { registry }),
@@ -100,7 +99,7 @@ async function serve(config: LogicConfig, stop: AbortSignal): Promise<void> {
     await grpc.close(graceMs);
     consuming.abort();
     await running;
-    await producer.close();
+    await bus.producer.close();
     logic.close();
     await registry.close();
     await health.close();

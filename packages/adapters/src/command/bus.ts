@@ -1,13 +1,14 @@
 // The bus that a configuration asks for: Kafka where it has a `kafka` section, else memory.
-import type { Consumer, Log, Producer, Topic } from "@im-gateway/core";
+import type { Consumer, Log, Producer, RemoveTopic, Topic } from "@im-gateway/core";
 import { createMemoryBus } from "@im-gateway/core/memory";
 import type { KafkaConfig } from "../config/index.ts";
 import { createKafka } from "../kafka/index.ts";
 
-/** What one part of a process needs of the bus: a producer of its own, which it closes, and a consumer. */
+/** What one part of a process needs of the bus: a producer of its own, which it closes, a consumer, and a way to delete topics. */
 export interface Bus {
   readonly producer: Producer;
   readonly consumer: Consumer;
+  readonly removeTopic: RemoveTopic;
 }
 
 /** The topics of CONTRACT §5 that processes share, by the names of the configuration. */

@@ -18,7 +18,7 @@ interface LogicLink {
   close(): Promise<void>;
 }
 
-export interface GatewayParts extends Pick<Bus, "producer" | "consumer">, Pick<LogicLink, "transport" | "embedded"> {
+export interface GatewayParts extends Bus, Pick<LogicLink, "transport" | "embedded"> {
   readonly registry: Registry;
   readonly topics: SharedTopics;
   /** What the parts still wait for. */
@@ -34,7 +34,7 @@ export function createGatewayParts(
 ): GatewayParts {
   const topics = sharedTopics(config.kafka);
   const connect = createBus(config.kafka, logger.module("kafka"));
-  const { producer, consumer } = connect(config.gatewayId);
+  const { producer, consumer, removeTopic } = connect(config.gatewayId);
   const registry = createRegistry(config.coordinator, logger.module("etcd"));
   const { transport, embedded, unready, close } =
     config.grpc.logic === undefined
@@ -44,6 +44,7 @@ export function createGatewayParts(
   return {
     producer,
     consumer,
+    removeTopic,
     registry,
     transport,
     embedded,
@@ -58,7 +59,7 @@ export function createGatewayParts(
 
 function embeddedLogic(
   { jwt, dataDir, kafka, coordinator }: GatewayConfig,
-  { producer, consumer }: Bus,
+  { producer, consumer, removeTopic }: Bus,
   topics: SharedTopics,
   registry: Registry,
   logger: Logger,
@@ -69,6 +70,7 @@ function embeddedLogic(
     jwt: tokenOptions(jwt),
     producer,
     consumer,
+    removeTopic,
     topics,
     log,
     // With Kafka but without etcd there may be gateways that this process's registry knows nothing of.

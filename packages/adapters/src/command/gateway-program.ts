@@ -54,6 +54,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     version,
     producer: parts.producer,
     consumer: parts.consumer,
+    ...(config.madeUpId ? { removeTopic: parts.removeTopic } : {}),
     registry: parts.registry,
     transport: parts.transport,
     topics: parts.topics,

@@ -1,7 +1,9 @@
 // Records from Kafka, for a group of one member: joined again whenever kafkajs gives up.
+import { ConnectError } from "@connectrpc/connect";
 import type { Consumer, Log, Subscription } from "@im-gateway/core";
 import type { Client } from "./client.ts";
-import { describeKafkaError, permanentFailure } from "./failure.ts";
+import { describeKafkaError, kindOf, permanentFailure } from "./failure.ts";
+import { createPositions } from "./position.ts";
 import { receive } from "./receive.ts";
 import type { Topics } from "./topics.ts";
 import { pause } from "./wait.ts";
@@ -21,6 +23,8 @@ export function createConsumer({ newClient, topics, now, log }: ConsumerOptions)
     const { groupId, signal } = subscription;
     let ready = false;
     let retryMs = minRetryMs;
+    let attempt = 0;
+    const positions = createPositions({ subscription, topics, log });
     const setReady = (value: boolean): void => {
       if (ready === value) return;
       ready = value;
@@ -33,12 +37,17 @@ export function createConsumer({ newClient, topics, now, log }: ConsumerOptions)
     while (!signal.aborted) {
       try {
         await topics.ensure([...subscription.topics, ...(subscription.alsoCreate ?? [])], signal);
-        await receive({ subscription, client: newClient(), setReady, now, log });
+        attempt += 1;
+        await receive({ subscription, attempt, client: newClient(), topics, positions, setReady, now, log });
       } catch (error) {
         if (!signal.aborted) {
-          const permanent = permanentFailure(error);
+          const permanent = error instanceof ConnectError ? error : permanentFailure(error);
           if (permanent !== undefined) throw permanent;
-          log("warn", "the Kafka consumer failed and starts again", { group: groupId, ...describeKafkaError(error) });
+          const fields = { group: groupId, ...describeKafkaError(error) };
+          // No waiting heals this, but an operator does, without a restart: by `compression.type` of the topic, or by removing the records.
+          if (kindOf(error) === "KafkaJSNotImplemented")
+            log("error", "records are packed in a way that can not be read", fields);
+          else log("warn", "the Kafka consumer failed and starts again", fields);
         }
       } finally {
         setReady(false);

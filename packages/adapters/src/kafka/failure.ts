@@ -11,6 +11,9 @@ export function kindOf(error: unknown): string {
   return "type" in error && typeof error.type === "string" ? error.type : error.name;
 }
 
+/** When to try again what Kafka could not take now. */
+export const retryAfterMs = 1000;
+
 /** Why Kafka did not store records. */
 export function sendFailure(error: unknown): ConnectError {
   switch (kindOf(error)) {
@@ -19,7 +22,10 @@ export function sendFailure(error: unknown): ConnectError {
     case "UNKNOWN_TOPIC_OR_PARTITION":
       return topicNotFound(error);
     default:
-      return failure(Code.Unavailable, "KAFKA_UNAVAILABLE", "the message could not be stored", { cause: error });
+      return failure(Code.Unavailable, "KAFKA_UNAVAILABLE", "the message could not be stored", {
+        retryAfterMs,
+        cause: error,
+      });
   }
 }
 
@@ -28,7 +34,7 @@ export function tooLarge(cause?: unknown): ConnectError {
 }
 
 export function topicNotFound(cause?: unknown): ConnectError {
-  return failure(Code.Unavailable, "TOPIC_NOT_FOUND", "the topic does not exist", { cause });
+  return failure(Code.Unavailable, "TOPIC_NOT_FOUND", "the topic does not exist", { retryAfterMs, cause });
 }
 
 const permanentKinds: Readonly<Record<string, Code>> = {

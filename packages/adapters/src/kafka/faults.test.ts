@@ -2,9 +2,17 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { type ConsumerRecord, type Producer, reasonOf, type Topic } from "@im-gateway/core";
+import {
+  type ConsumerRecord,
+  type Gap,
+  type Producer,
+  reasonOf,
+  type Subscription,
+  type Topic,
+} from "@im-gateway/core";
 import { type Kafka as Broker, startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
+import { Kafka as Client, logLevel } from "kafkajs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createKafka, type Kafka, type KafkaOptions } from "./index.ts";
 
@@ -28,7 +36,7 @@ async function newTopic(kafka: Kafka, partitions: number): Promise<Topic> {
 }
 
 /** A running subscription that keeps what it gets. */
-function subscribe({ consumer }: Kafka, topic: Topic) {
+function subscribe({ consumer }: Kafka, topic: Topic, options: Partial<Subscription> = {}) {
   const controller = new AbortController();
   const records: ConsumerRecord[] = [];
   const ready: boolean[] = [];
@@ -38,6 +46,7 @@ function subscribe({ consumer }: Kafka, topic: Topic) {
     deliver: (batch) => void records.push(...batch),
     onReady: (value) => ready.push(value),
     signal: controller.signal,
+    ...options,
   });
   const stop = (): Promise<void> => {
     controller.abort();
@@ -172,6 +181,32 @@ it("waits for a broker that is away at the start", async () => {
   await stop();
   await kafka.producer.close();
 }, 60_000);
+
+it("says that records have fallen out of retention, before the first that is left", async () => {
+  const kafka = connect();
+  const topic = await newTopic(kafka, 1);
+  const groupId = `group-${randomUUID()}`;
+  const send = (value: string) => kafka.producer.send({ topic: topic.name, key: "k", value });
+  const events: (string | Gap)[] = [];
+  const deliver = (batch: readonly ConsumerRecord[]): void =>
+    void events.push(...batch.map(({ value }) => String(Buffer.from(value ?? []))));
+  const options = { groupId, epoch: () => 1, deliver, onGap: (gap: Gap) => void events.push(gap) };
+  const first = subscribe(kafka, topic, options);
+  await send("read");
+  await waitFor(() => events.length > 0, { timeoutMs: 10_000, what: "the first record" });
+  await first.stop();
+  for (const value of ["removed", "removed too", "left"]) await send(value);
+  const admin = new Client({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.fetchTopicMetadata({ topics: [topic.name] });
+  await admin.deleteTopicRecords({ topic: topic.name, partitions: [{ partition: 0, offset: "3" }] });
+  await admin.disconnect();
+  const second = subscribe(kafka, topic, options);
+  await waitFor(() => events.includes("left"), { timeoutMs: 10_000, what: "the record that is left" });
+  expect(events).toEqual(["read", { topic: topic.name, partition: 0, reason: "expired" }, "left"]);
+  await second.stop();
+  await kafka.producer.close();
+}, 40_000);
 
 it("ends at once, also while there is no broker", async () => {
   const kafka = connect();

@@ -1,5 +1,5 @@
 // Kafka by kafkajs 2.2.4, with its traps closed: the bus behind core's `Producer` and `Consumer`.
-import type { Consumer, Log, Producer, Topic } from "@im-gateway/core";
+import type { Consumer, Log, Producer, RemoveTopic, Topic } from "@im-gateway/core";
 import { createClient } from "./client.ts";
 import { createConsumer } from "./consumer.ts";
 import { createProducer } from "./producer.ts";
@@ -24,13 +24,15 @@ export interface KafkaOptions {
 
 export interface Kafka {
   readonly producer: Producer;
-  /** For groups of one member: of two slow ones in a group each would take the other's partitions away. */
+  /** For groups of one member: of two slow ones in a group each would take the other's partitions away. Those with an epoch never do. */
   readonly consumer: Consumer;
   /**
    * Creates the topics that are missing and leaves the others as they are. Waits for absent brokers until the signal aborts: then it rejects
    * with `canceled`. Rejects too on what can never work: `invalid_argument`, `failed_precondition`, `permission_denied`, `unauthenticated`.
    */
   ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+  /** Waits for absent brokers and rejects as `ensureTopics` does. */
+  readonly removeTopic: RemoveTopic;
 }
 
 /** Connects to nothing until it is used. Consumers end by their signals, the producer by its `close`. */
@@ -48,5 +50,6 @@ export function createKafka(options: KafkaOptions): Kafka {
     producer: createProducer({ newClient, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log }),
     consumer: createConsumer({ newClient, topics, now, log }),
     ensureTopics: topics.ensure,
+    removeTopic: topics.remove,
   };
 }

@@ -3,7 +3,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
 import { type Message, Partitioners, type PartitionMetadata } from "kafkajs";
 import type { Client } from "./client.ts";
-import { describeKafkaError, tooLarge, topicNotFound } from "./failure.ts";
+import { describeKafkaError, retryAfterMs, tooLarge, topicNotFound } from "./failure.ts";
 import { createLane, type Entry, type Lane, maxBatchBytes } from "./lane.ts";
 import type { Topics } from "./topics.ts";
 
@@ -54,7 +54,9 @@ export function createProducer(options: ProducerOptions): Producer {
 
   function send({ topic, key, value, headers = {} }: ProducerRecord): Promise<void> {
     if (closing !== undefined)
-      return Promise.reject(failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down"));
+      return Promise.reject(
+        failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down", { retryAfterMs }),
+      );
     const message = {
       key: Buffer.from(key),
       value:
@@ -65,7 +67,7 @@ export function createProducer(options: ProducerOptions): Producer {
     if (bytes > maxBatchBytes) return Promise.reject(tooLarge());
     if (held.records >= maxQueuedRecords || held.bytes + bytes > maxQueuedBytes) {
       const text = "too many messages wait to be stored";
-      return Promise.reject(failure(Code.ResourceExhausted, "UPSTREAM_BUSY", text, { retryAfterMs: 1000 }));
+      return Promise.reject(failure(Code.ResourceExhausted, "UPSTREAM_BUSY", text, { retryAfterMs }));
     }
     return new Promise((resolve, reject) => {
       const state = stateOf(topic);
@@ -165,7 +167,9 @@ export function createProducer(options: ProducerOptions): Producer {
 
   function sweep(): void {
     const nowMs = now();
-    const late = failure(Code.DeadlineExceeded, "PUBLISH_TIMEOUT", "not stored in time, or not known to be");
+    const late = failure(Code.DeadlineExceeded, "PUBLISH_TIMEOUT", "not stored in time, or not known to be", {
+      retryAfterMs,
+    });
     for (const state of states.values()) {
       const { waiting, lanes } = state;
       while (waiting[0] !== undefined && waiting[0].deadlineMs <= nowMs) {

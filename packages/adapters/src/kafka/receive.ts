@@ -1,13 +1,21 @@
 // One life of a kafkajs consumer: from connecting to the abort of the signal, or to its loss.
+import { ConnectError } from "@connectrpc/connect";
 import type { ConsumerRecord, Log, Subscription } from "@im-gateway/core";
 import type { EachBatchPayload, IHeaders, KafkaMessage } from "kafkajs";
 import type { Client } from "./client.ts";
-import { describeError } from "./failure.ts";
+import { createEpochAssigner } from "./epoch-assigner.ts";
+import { describeError, describeKafkaError } from "./failure.ts";
+import { type Positions, partitionTaken } from "./position.ts";
 import { createPulse } from "./pulse.ts";
-import { aborted, pause } from "./wait.ts";
+import type { Topics } from "./topics.ts";
+import { aborted, pause, untilAborted } from "./wait.ts";
 
 export interface ReceiveOptions {
   readonly subscription: Subscription;
+  /** Rises with each life of the subscription. */
+  readonly attempt: number;
+  readonly topics: Topics;
+  readonly positions: Positions;
   /** Of this consumer alone. */
   readonly client: Client;
   /** Repeats itself. */
@@ -20,14 +28,19 @@ const defaultMaxBatchRecords = 500;
 /** Of one fetch: what a backlog is taken in. kafkajs's own 1 MiB is some 3,000 messages. */
 const maxFetchBytes = 4 * 1024 * 1024;
 const watchMs = 500;
+const checkMs = 5000;
 /** Kafka may be away: what it then holds up is broken off. */
 const maxStopMs = 10_000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
 
-/** Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects when kafkajs gave up, or we on it. */
-export async function receive({ subscription, client, setReady, now, log }: ReceiveOptions): Promise<void> {
-  const { groupId, topics, maxBatchRecords = defaultMaxBatchRecords, deliver, onLag, signal } = subscription;
+/**
+ * Resolves when the signal has aborted, the batch in hand is committed and the group is left. Rejects when kafkajs gave up, or we on it, and
+ * with PARTITION_TAKEN.
+ */
+export async function receive(options: ReceiveOptions): Promise<void> {
+  const { subscription, attempt, topics, positions, client, setReady, now, log } = options;
+  const { groupId, maxBatchRecords = defaultMaxBatchRecords, deliver, onLag, signal, epoch } = subscription;
   const consumer = client.kafka.consumer({
     groupId,
     sessionTimeout: 30_000,
@@ -38,6 +51,7 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
     maxBytesPerPartition: maxFetchBytes,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 50, maxRetryTime: 500, retries: 30, restartOnFailure: async () => false },
+    ...(epoch === undefined ? {} : { partitionAssigners: [createEpochAssigner(() => ({ epoch: epoch(), attempt }))] }),
   });
   const loss = new AbortController();
   const end = AbortSignal.any([signal, loss.signal]);
@@ -48,7 +62,62 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
   let heartbeatError: unknown;
   let batchInHand: Promise<unknown> = Promise.resolve();
 
+  let assigned: Readonly<Record<string, readonly number[]>> = {};
+  let verified: Promise<void> = Promise.resolve();
+  let mending = false;
+  let checkedMs = now();
+
   consumer.on(consumer.events.CRASH, ({ payload }) => loss.abort(payload.error));
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+    assigned = payload.memberAssignment;
+    if (epoch !== undefined && Object.keys(assigned).length === 0) loss.abort(partitionTaken());
+    else verify();
+  });
+  // kafkajs asks for it only when a position is missing or not in the log any more.
+  consumer.on(consumer.events.REQUEST, ({ payload }) => {
+    if (payload.apiName === "ListOffsets") verify();
+  });
+
+  /** Nothing is delivered before it is done. */
+  function verify(): void {
+    verified = verified.then(async () => {
+      while (!end.aborted) {
+        try {
+          await positions.verify(assigned, consumer.commitOffsets);
+          return;
+        } catch (error) {
+          if (error instanceof ConnectError) loss.abort(error);
+          log("debug", "the position in Kafka is not known yet", { group: groupId, ...describeKafkaError(error) });
+          await pause(minPauseMs, end);
+        }
+      }
+    });
+  }
+
+  /** A topic that was recreated and has grown past the position already shows nowhere else. */
+  async function check(): Promise<void> {
+    try {
+      await verified;
+      if (!end.aborted && !(await positions.verify(assigned, consumer.commitOffsets))) {
+        loss.abort(new Error("the topic is another one, or records are missing"));
+      }
+    } catch (error) {
+      if (error instanceof ConnectError) loss.abort(error);
+      log("debug", "the position in Kafka could not be checked", { group: groupId, ...describeKafkaError(error) });
+    }
+  }
+
+  /** A missing topic is made anew; kafkajs then finds it by itself. */
+  async function mend(): Promise<void> {
+    mending = true;
+    try {
+      await topics.ensure(subscription.topics, end);
+    } catch (error) {
+      loss.abort(error);
+    } finally {
+      mending = false;
+    }
+  }
 
   function watch(): void {
     // kafkajs sends one only when it is due.
@@ -56,12 +125,23 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
       heartbeatError = error;
     });
     if (!pulse.isReceiving()) setReady(false);
+    if (pulse.isStuck() && !mending && !end.aborted) void mend();
+    if (pulse.isReceiving() && now() - checkedMs > checkMs) {
+      checkedMs = now();
+      void check();
+    }
     const lost = pulse.loss();
     if (lost !== undefined) loss.abort(new Error(lost));
   }
 
   async function takeBatch(payload: EachBatchPayload): Promise<void> {
     const { topic, partition, messages, highWatermark } = payload.batch;
+    const [first] = messages;
+    await untilAborted(verified, end);
+    if (first !== undefined && !positions.follows(topic, partition, first.offset)) {
+      verify();
+      await untilAborted(verified, end);
+    }
     for (let start = 0; start < messages.length; start += maxBatchRecords) {
       const part = messages.slice(start, start + maxBatchRecords);
       const lastOffset = part.at(-1)?.offset;
@@ -76,12 +156,15 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
         pulse.setBusy(false);
       }
       onLag?.(Math.max(0, Number(highWatermark) - Number(lastOffset) - 1));
-      // Before the commit: if that fails, the next one makes up for it, and the records need not come again.
-      payload.resolveOffset(lastOffset);
       // Not the consumer's own `commitOffsets`: that one does nothing once the consumer is told to stop.
       const offset = String(BigInt(lastOffset) + 1n);
+      positions.delivered(topic, partition, offset);
+      // Before the commit: if that fails, the next one makes up for it, and the records need not come again.
+      payload.resolveOffset(lastOffset);
+      const position = { partition, offset, metadata: positions.metadata() };
       try {
-        await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [{ partition, offset }] }] });
+        await payload.commitOffsetsIfNecessary({ topics: [{ topic, partitions: [position] }] });
+        positions.committed(topic, partition, offset);
         pulse.setCommitted(true);
       } catch (error) {
         pulse.setCommitted(false);
@@ -110,7 +193,7 @@ export async function receive({ subscription, client, setReady, now, log }: Rece
 
   async function start(): Promise<void> {
     await consumer.connect();
-    await consumer.subscribe({ topics: topics.map(({ name }) => name), fromBeginning: true });
+    await consumer.subscribe({ topics: subscription.topics.map(({ name }) => name), fromBeginning: true });
     if (end.aborted) return;
     await consumer.run({
       autoCommit: false,

@@ -1,6 +1,6 @@
 // Topics: made when they are missing, and how many partitions they have.
 import { Code } from "@connectrpc/connect";
-import { failure, type Log, type Topic } from "@im-gateway/core";
+import { failure, type Log, type RemoveTopic, type Topic } from "@im-gateway/core";
 import type { Admin } from "kafkajs";
 import type { Client } from "./client.ts";
 import { describeKafkaError, kindOf, permanentFailure } from "./failure.ts";
@@ -21,6 +21,10 @@ export interface Topics {
    * `canceled`. Rejects also on what can never work.
    */
   ensure(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+  /** Deletes a topic; there may be none. Waits for absent brokers as `ensure` does. */
+  readonly remove: RemoveTopic;
+  /** Those who ask at the same time share one connection. Rejects as kafkajs does. */
+  withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T>;
   /** 0 when there is no such topic. Rejects as kafkajs does when no broker answers. */
   countPartitions(topic: string): Promise<number>;
 }
@@ -71,30 +75,42 @@ export function createTopics({ newClient, knownBrokers, replicationFactor, log }
   }
 
   async function ensure(topics: readonly Topic[], signal: AbortSignal): Promise<void> {
+    const names = topics.map(({ name }) => name);
+    await insist({ topics: names, todo: "there" }, signal, async (admin) => {
+      for (const topic of topics) if ((await countPartitions(admin, topic.name)) === 0) await create(admin, topic);
+    });
+  }
+
+  async function remove(name: string, signal: AbortSignal): Promise<void> {
+    await insist({ topics: [name], todo: "gone" }, signal, async (admin) => {
+      // kafkajs asks again and again for a topic that is gone.
+      if ((await countPartitions(admin, name)) === 0) return;
+      await admin.deleteTopics({ topics: [name] });
+      log("info", "removed a topic", { topic: name });
+    });
+  }
+
+  /** Until it is done, or the signal aborts, or it can never be. */
+  async function insist(
+    { topics, todo }: { readonly topics: readonly string[]; readonly todo: string },
+    signal: AbortSignal,
+    work: (admin: Admin) => Promise<void>,
+  ): Promise<void> {
     for (let retryMs = minRetryMs; !signal.aborted; retryMs = Math.min(2 * retryMs, maxRetryMs)) {
       try {
-        return await untilAborted(
-          withAdmin(async (admin) => {
-            for (const topic of topics)
-              if ((await countPartitions(admin, topic.name)) === 0) await create(admin, topic);
-          }),
-          signal,
-        );
+        return await untilAborted(withAdmin(work), signal);
       } catch (error) {
         if (signal.aborted) break;
         const permanent = permanentFailure(error);
         if (permanent !== undefined) throw permanent;
-        log("warn", "topics are not there yet", {
-          topics: topics.map(({ name }) => name),
-          ...describeKafkaError(error),
-        });
+        log("warn", `topics are not ${todo} yet`, { topics, ...describeKafkaError(error) });
         await pause(retryMs, signal);
       }
     }
-    throw failure(Code.Canceled, "CANCELED", "stopped before the topics were there");
+    throw failure(Code.Canceled, "CANCELED", `stopped before the topics were ${todo}`);
   }
 
-  return { ensure, countPartitions: (topic) => withAdmin((admin) => countPartitions(admin, topic)) };
+  return { ensure, remove, withAdmin, countPartitions: (topic) => withAdmin((admin) => countPartitions(admin, topic)) };
 }
 
 async function countPartitions(admin: Admin, topic: string): Promise<number> {

@@ -52,6 +52,10 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
   const produced = counter("kafka_records_produced_total", "Records that Kafka stored", "topic");
   const consumed = counter("kafka_records_consumed_total", "Records received", "topic");
   const failures = counter("kafka_record_failures_total", "Records not stored, or not readable", "topic", "reason");
+  const duplicates = counter(
+    "upstream_duplicates_total",
+    "Messages of clients acked as duplicates: they were stored, or on their way, already",
+  );
   const dropped = counter("user_events_dropped_total", "Ends of connections dropped since too many waited for Kafka");
   const lag = gauge("kafka_consumer_lag_records", "Downstream records still to come after the last batch");
   const ready = gauge("ready", "1 when the gateway is ready");
@@ -63,7 +67,19 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     buffered.set(gateway.bufferedBytes);
     lag.set(counters.consumerLagRecords);
     ready.set(gateway.unready().length === 0 ? 1 : 0);
-    for (const metric of [opened, closed, frames, bytes, deliveries, resumes, produced, consumed, failures, dropped]) {
+    for (const metric of [
+      opened,
+      closed,
+      frames,
+      bytes,
+      deliveries,
+      resumes,
+      produced,
+      consumed,
+      failures,
+      dropped,
+      duplicates,
+    ]) {
       metric.reset();
     }
     opened.inc(counters.connectionsOpened);
@@ -89,6 +105,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
       produced.inc({ topic }, count);
     }
     dropped.inc(counters.userEventsDropped);
+    duplicates.inc(counters.upstreamDuplicates);
     consumed.inc({ topic: "downstream" }, counters.recordsConsumed);
     for (const [topic, reasons] of counters.recordFailures) {
       for (const [reason, count] of reasons) {

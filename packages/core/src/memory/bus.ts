@@ -1,6 +1,16 @@
 // Kafka's behaviour in one process and in memory: topics of partitions, groups with committed positions, delivery at least once.
 import { Code } from "@connectrpc/connect";
-import type { Consumer, ConsumerRecord, Log, Producer, ProducerRecord, Subscription, Topic } from "../adapters.ts";
+import type {
+  Consumer,
+  ConsumerRecord,
+  Gap,
+  Log,
+  Producer,
+  ProducerRecord,
+  RemoveTopic,
+  Subscription,
+  Topic,
+} from "../adapters.ts";
 import { failure } from "../errors.ts";
 
 export interface MemoryBusOptions {
@@ -21,11 +31,14 @@ export interface MemoryBusClient {
   readonly consumer: Consumer;
   /** Creates those that are missing. Rejects with `canceled` if the signal aborts first. */
   ensureTopics(topics: readonly Topic[], signal: AbortSignal): Promise<void>;
+  readonly removeTopic: RemoveTopic;
 }
 
 const defaultMaxBatchRecords = 500;
 /** As large as a Kafka broker takes one by default, less the frame around it. */
 const maxRecordBytes = 1_000_000;
+/** When to try again what could not be taken now. */
+const retryAfterMs = 1000;
 const minPauseMs = 100;
 const maxPauseMs = 5000;
 const encoder = new TextEncoder();
@@ -36,6 +49,7 @@ interface Stored {
 }
 
 interface Partition {
+  readonly topic: string;
   readonly index: number;
   /** What is kept, oldest first. */
   readonly kept: Stored[];
@@ -56,7 +70,9 @@ interface Group {
   readonly positions: Map<Partition, number>;
   /** Being delivered from, by whichever member. */
   readonly busy: Set<Partition>;
-  members: number;
+  /** Of which records went that the group had not committed. */
+  readonly gaps: Map<Partition, Gap["reason"]>;
+  readonly members: Set<Subscription>;
 }
 
 /**
@@ -89,7 +105,13 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   function create(wanted: readonly Topic[]): void {
     for (const { name, partitions } of wanted) {
       if (topics.has(name)) continue;
-      const empty = (_: unknown, index: number): Partition => ({ index, kept: [], firstOffset: 0, bytes: 0 });
+      const empty = (_: unknown, index: number): Partition => ({
+        topic: name,
+        index,
+        kept: [],
+        firstOffset: 0,
+        bytes: 0,
+      });
       topics.set(name, Array.from({ length: partitions }, empty));
     }
   }
@@ -101,22 +123,24 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   function dropOldest(partition: Partition, count: number): void {
     for (const { bytes } of partition.kept.splice(0, count)) partition.bytes -= bytes;
     partition.firstOffset += count;
-    for (const { positions } of groupsOf(partition)) {
+    for (const { positions, gaps } of groupsOf(partition)) {
       const position = positions.get(partition) ?? 0;
-      if (position < partition.firstOffset) positions.set(partition, partition.firstOffset);
+      if (position >= partition.firstOffset) continue;
+      positions.set(partition, partition.firstOffset);
+      gaps.set(partition, "expired");
     }
   }
 
   function dropCommitted(partition: Partition): void {
     const positions = groupsOf(partition).map(({ positions }) => positions.get(partition) ?? 0);
-    dropOldest(partition, Math.min(...positions) - partition.firstOffset);
+    if (positions.length > 0) dropOldest(partition, Math.min(...positions) - partition.firstOffset);
   }
 
   /** False when a running consumer still needs what would have to go. */
   function makeRoom(partition: Partition, bytes: number): boolean {
     while (partition.kept.length >= maxPartitionRecords || partition.bytes + bytes > maxPartitionBytes) {
       const needed = groupsOf(partition).some(
-        ({ members, positions }) => members > 0 && (positions.get(partition) ?? 0) <= partition.firstOffset,
+        ({ members, positions }) => members.size > 0 && (positions.get(partition) ?? 0) <= partition.firstOffset,
       );
       if (needed || partition.kept.length === 0) return false;
       dropOldest(partition, 1);
@@ -130,9 +154,10 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     if (bytes > maxRecordBytes) throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "the message is too large");
     const partitions = topics.get(topic) ?? [];
     const partition = partitions[hash(key) % partitions.length];
-    if (partition === undefined) throw failure(Code.Unavailable, "TOPIC_NOT_FOUND", `there is no topic ${topic}`);
+    if (partition === undefined)
+      throw failure(Code.Unavailable, "TOPIC_NOT_FOUND", `there is no topic ${topic}`, { retryAfterMs });
     if (!makeRoom(partition, bytes)) {
-      throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs: 1000 });
+      throw failure(Code.ResourceExhausted, "UPSTREAM_BUSY", "too much waits already", { retryAfterMs });
     }
     const offset = String(partition.firstOffset + partition.kept.length);
     partition.kept.push({ record: { topic, partition: partition.index, offset, key, value: stored, headers }, bytes });
@@ -140,16 +165,38 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     announceChange();
   }
 
-  function join({ groupId, topics: subscribed }: Subscription): { group: Group; partitions: Partition[] } {
-    create(subscribed);
-    const group = groups.get(groupId) ?? { positions: new Map(), busy: new Set(), members: 0 };
+  function join(subscription: Subscription): Group {
+    const { groupId } = subscription;
+    const group = groups.get(groupId) ?? { positions: new Map(), busy: new Set(), gaps: new Map(), members: new Set() };
     groups.set(groupId, group);
+    group.members.add(subscription);
+    announceChange();
+    return group;
+  }
+
+  /** What a member may take from, with the next position of the group in each; topics that are missing are created. */
+  function partitionsOf({ topics: subscribed }: Subscription, { positions }: Group): Partition[] {
+    create(subscribed);
     const partitions = subscribed.flatMap(({ name }) => topics.get(name) ?? []);
     for (const partition of partitions) {
-      if (!group.positions.has(partition)) group.positions.set(partition, partition.firstOffset);
+      if (!positions.has(partition)) positions.set(partition, partition.firstOffset);
     }
-    group.members += 1;
-    return { group, partitions };
+    return partitions;
+  }
+
+  /** A topic that was removed: who had read in it has lost what came after. */
+  function forget(partition: Partition): void {
+    for (const { positions, gaps, members } of groupsOf(partition)) {
+      positions.delete(partition);
+      if (members.size > 0) gaps.set(partition, "recreated");
+    }
+  }
+
+  function throwIfTaken(subscription: Subscription, { members }: Group): void {
+    const epoch = subscription.epoch?.() ?? 0;
+    if ([...members].some((other) => (other.epoch?.() ?? 0) > epoch)) {
+      throw failure(Code.Aborted, "PARTITION_TAKEN", "a later life of this consumer has its partitions");
+    }
   }
 
   /** The next records of a partition that no other member delivers from. */
@@ -168,15 +215,31 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
   }
 
   async function run(subscription: Subscription): Promise<void> {
-    const { groupId, alsoCreate = [], deliver, onReady, onLag, signal } = subscription;
-    const { maxBatchRecords = defaultMaxBatchRecords } = subscription;
+    const { alsoCreate = [], onReady, signal } = subscription;
     if (signal.aborted) return;
     create(alsoCreate);
-    const { group, partitions } = join(subscription);
+    const group = join(subscription);
     signal.addEventListener("abort", announceChange, { once: true });
     onReady(true);
+    try {
+      await consume(subscription, group);
+    } finally {
+      group.members.delete(subscription);
+      onReady(false);
+    }
+  }
+
+  async function consume(subscription: Subscription, group: Group): Promise<void> {
+    const { groupId, deliver, onLag, onGap, signal, maxBatchRecords = defaultMaxBatchRecords } = subscription;
     let pauseMs = minPauseMs;
+    /** Every partition gets its turn: that of the last one comes after all others. */
+    let last: Partition | undefined;
     while (!signal.aborted) {
+      throwIfTaken(subscription, group);
+      const partitions = partitionsOf(subscription, group);
+      if (last !== undefined) partitions.push(...partitions.splice(0, partitions.indexOf(last) + 1));
+      for (const [{ topic, index }, reason] of group.gaps) onGap?.({ topic, partition: index, reason });
+      group.gaps.clear();
       const batch = take(group, partitions, maxBatchRecords);
       if (batch === undefined) {
         await nextChange();
@@ -185,10 +248,11 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
         continue;
       }
       const { partition, records, end } = batch;
+      last = partition;
       group.busy.add(partition);
       try {
         await deliver(records);
-        group.positions.set(partition, end);
+        if (group.positions.has(partition)) group.positions.set(partition, end);
         onLag?.(partition.firstOffset + partition.kept.length - end);
         dropCommitted(partition);
         pauseMs = minPauseMs;
@@ -208,11 +272,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
       }
       group.busy.delete(partition);
       announceChange();
-      // Every partition gets its turn.
-      partitions.push(...partitions.splice(0, partitions.indexOf(partition) + 1));
     }
-    group.members -= 1;
-    onReady(false);
   }
 
   async function ensureTopics(wanted: readonly Topic[], signal: AbortSignal): Promise<void> {
@@ -220,11 +280,19 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     create(wanted);
   }
 
+  async function removeTopic(name: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) throw failure(Code.Canceled, "CANCELED", "stopped before the topic was gone");
+    for (const partition of topics.get(name) ?? []) forget(partition);
+    topics.delete(name);
+    announceChange();
+  }
+
   function createProducer(): Producer {
     let closed = false;
     return {
       async send(record) {
-        if (closed) throw failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down");
+        if (closed)
+          throw failure(Code.Unavailable, "PRODUCER_CLOSED", "the service is shutting down", { retryAfterMs });
         store(record);
       },
       async close() {
@@ -233,7 +301,7 @@ export function createMemoryBus(options: MemoryBusOptions = {}): MemoryBus {
     };
   }
 
-  return { connect: () => ({ producer: createProducer(), consumer: { run }, ensureTopics }) };
+  return { connect: () => ({ producer: createProducer(), consumer: { run }, ensureTopics, removeTopic }) };
 }
 
 /** Keys of one string fall on one number, in every process and version (FNV-1a over UTF-16 code units). */

@@ -60,6 +60,8 @@ export interface Connections {
   /** Answers a bad frame; too many of them close the socket. */
   refuse(connection: Connection, messageId: string, error: ConnectError): void;
   close(connection: Connection, code: CloseCode, reason: string): void;
+  /** A frame for everybody who is authenticated. */
+  tellAll(data: ServerFrameData): void;
   /** Everybody who is here now, authenticated or not. */
   all(): readonly Connection[];
   /** Tells im-logic of every connection that is here, each with a new `seq`, a slice of them at a time. Returns at once. */
@@ -256,6 +258,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
         const fields = { connection_id: connection.id, user_id: connection.identity?.userId, trace_id: traceId, error };
         log("debug", "frame refused", fields);
         answer(connection, errorFrame(error, traceId), messageId);
+      }
+    },
+
+    tellAll(data) {
+      for (const connection of everybody()) {
+        if (connection.identity !== undefined) {
+          answer(connection, data, "");
+        }
       }
     },
 

@@ -43,10 +43,8 @@ export function createFarewell({ connections, windowMs }: FarewellOptions): Fare
 
   return {
     atOnce(last) {
+      connections.tellAll(last);
       for (const connection of connections.all()) {
-        if (connection.identity !== undefined) {
-          connections.answer(connection, last, "");
-        }
         close(connection);
       }
     },
@@ -54,8 +52,8 @@ export function createFarewell({ connections, windowMs }: FarewellOptions): Fare
     async inWaves(signal) {
       const everybody = connections.all();
       const spreadMs = Math.min(windowMs, everybody.length < few ? everybody.length * closeMs : windowMs);
-      // What a busy moment kept back is made up for slowly, not at once.
-      const maxWave = 2 * Math.ceil((everybody.length * waveMs) / (spreadMs + waveMs));
+      // What a busy moment kept back is made up for slowly: no second has more than a quarter beyond its share.
+      const maxWave = Math.ceil((1.25 * everybody.length * waveMs) / (spreadMs + waveMs));
       const startedMs = performance.now();
       const answering = new Map<Connection, number>();
       for (let told = 0; told < everybody.length || answering.size > 0; ) {

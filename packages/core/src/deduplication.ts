@@ -1,0 +1,145 @@
+// The deduplication window: the same message of a user, named by its client_msg_id, goes upstream once (CONTRACT §5).
+import { Code } from "@connectrpc/connect";
+import { failure } from "./errors.ts";
+import type { OutgoingMessage } from "./upstream.ts";
+
+export interface DeduplicationOptions {
+  /** How long a message that was stored is remembered. Default: 5 minutes. */
+  readonly windowMs?: number;
+  /** How many are remembered at most; the oldest goes first. Default: 100,000. */
+  readonly maxStored?: number;
+  /** What the names of the remembered ones take at most, in characters. Default: 16 Mi. */
+  readonly maxStoredLength?: number;
+  /** What one user may have on its way at a time. Defaults: 1,000 messages with 4 Mi characters of content. */
+  readonly maxPending?: number;
+  readonly maxPendingLength?: number;
+  readonly now: () => number;
+}
+
+export interface Deduplication {
+  /** Messages that are remembered as stored. */
+  readonly stored: number;
+  /** Users with a message on its way. */
+  readonly busyUsers: number;
+  /**
+   * Publishes a message unless it is stored, or on its way, already: then that one counts, and what becomes of it. One that fails is
+   * forgotten, so that it can be sent again.
+   * Rejects as `publish` does; with `already_exists` CLIENT_MSG_ID_REUSED where the user gave the same id to another message; with
+   * `resource_exhausted` TOO_MANY_PENDING where too much of the user's is on its way.
+   */
+  once(userId: string, message: OutgoingMessage, publish: () => Promise<void>): Promise<"accepted" | "duplicate">;
+}
+
+interface Pending {
+  readonly print: number;
+  readonly published: Promise<void>;
+}
+
+interface Stored {
+  readonly print: number;
+  readonly atMs: number;
+}
+
+/** One user's share of what is on its way. */
+interface Share {
+  messages: number;
+  length: number;
+}
+
+const retryAfterMs = 1000;
+
+export function createDeduplication(options: DeduplicationOptions): Deduplication {
+  const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, now } = options;
+  const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
+  const pending = new Map<string, Pending>();
+  /** In the order in which they were stored. */
+  const stored = new Map<string, Stored>();
+  const shares = new Map<string, Share>();
+  let storedLength = 0;
+
+  const prune = (nowMs: number): void => {
+    for (const [name, { atMs }] of stored) {
+      if (atMs > nowMs - windowMs && stored.size <= maxStored && storedLength <= maxStoredLength) {
+        return;
+      }
+      stored.delete(name);
+      storedLength -= name.length;
+    }
+  };
+
+  const take = (userId: string, length: number): Share => {
+    const share = shares.get(userId) ?? { messages: 0, length: 0 };
+    if (share.messages >= maxPending || share.length + length > maxPendingLength) {
+      throw failure(Code.ResourceExhausted, "TOO_MANY_PENDING", "too many of your messages wait to be stored", {
+        retryAfterMs,
+      });
+    }
+    share.messages += 1;
+    share.length += length;
+    shares.set(userId, share);
+    return share;
+  };
+
+  const giveBack = (userId: string, share: Share, length: number): void => {
+    share.messages -= 1;
+    share.length -= length;
+    if (share.messages === 0) {
+      shares.delete(userId);
+    }
+  };
+
+  return {
+    get stored() {
+      return stored.size;
+    },
+    get busyUsers() {
+      return shares.size;
+    },
+
+    async once(userId, message, publish) {
+      const name = `${userId}\n${message.clientMsgId}`;
+      const print = fingerprint(message);
+      prune(now());
+      const first = pending.get(name) ?? stored.get(name);
+      if (first !== undefined) {
+        if (first.print !== print) {
+          throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id is another message's");
+        }
+        if ("published" in first) {
+          await first.published;
+        }
+        return "duplicate";
+      }
+      const { length } = message.content;
+      const share = take(userId, length);
+      try {
+        const published = publish();
+        pending.set(name, { print, published });
+        await published;
+        stored.set(name, { print, atMs: now() });
+        storedLength += name.length;
+      } finally {
+        pending.delete(name);
+        giveBack(userId, share, length);
+      }
+      return "accepted";
+    },
+  };
+}
+
+/**
+ * 53 bits over what a message says: of two different ones of a user it is the same by chance once in 10^16. Whoever makes them collide on
+ * purpose loses a message of their own.
+ */
+function fingerprint({ conversationId, messageType, content }: OutgoingMessage): number {
+  const text = `${conversationId}\n${messageType}\n${content}`;
+  // FNV-1a, and the same with another start and prime.
+  let one = 0x811c9dc5;
+  let other = 0x9e3779b9;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    one = Math.imul(one ^ unit, 0x01000193);
+    other = Math.imul(other ^ unit, 0x85ebca6b);
+  }
+  return (one >>> 0) * 2 ** 21 + (other >>> 11);
+}
