@@ -54,7 +54,7 @@ export const etcdAway: readonly Scenario[] = absences.map(({ name, title, away, 
   title,
   promise: "no socket lost, no HTTP error, registered again ≤ 5 s after, new endpoints seen; 0 missing",
   async run(context) {
-    const awayMs = context.scale === "full" ? (compacts ? 30_000 : 60_000) : compacts ? 15_000 : 6000;
+    const awayMs = context.scale === "full" ? (compacts ? 30_000 : 60_000) : compacts ? 24_000 : 6000;
     const etcd = await startEtcd();
     const proxy = await startFaultProxy(Number(etcd.endpoints[0]?.split(":")[1]));
     const world = await startWorld(context, {

@@ -261,6 +261,8 @@ describe("life", () => {
     await expect.poll(() => userEvents).toMatchObject([{ event: "connected", gateway_epoch: 7, seq: 1 }]);
     reclaim();
     await expect.poll(() => userEvents[1]).toMatchObject({ event: "connected", gateway_epoch: 9, seq: 2 });
+    // What im-logic stored while it took this gateway for gone was routed to nobody.
+    expect(typesOf(socket)).toEqual(["connected", "resync-required"]);
     socket.send("send-message", message);
     await expect.poll(() => upstream.map(jsonOf)).toMatchObject([{ gateway_epoch: 9 }]);
     expect(socket.closes).toEqual([]);

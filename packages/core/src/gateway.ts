@@ -334,7 +334,13 @@ export function createGateway(options: GatewayOptions): Gateway {
     instance,
     registry,
     consume,
-    assert: connections.assert,
+    assert() {
+      connections.assert();
+      // im-logic may have taken them for gone meanwhile, and routed nothing to them.
+      for (const connection of connections.all().filter(({ identity }) => identity !== undefined)) {
+        connections.answer(connection, { case: "resyncRequired", value: { reason: "REGISTRATION_LOST" } }, "");
+      }
+    },
     farewell: createFarewell({ connections, windowMs }),
     async flush(signal) {
       await userEvents.settled(signal);

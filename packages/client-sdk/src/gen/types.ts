@@ -521,7 +521,7 @@ export type ResyncRequiredData = {
   /**
    * MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end
    * has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came
-   * while the user was away than is kept. GATEWAY_REPLACED: another process has taken over.
+   * while the user was away than is kept. GATEWAY_REPLACED: another process has taken over. REGISTRATION_LOST: the gateway was out of etcd for a while.
    */
   reason: string;
   /** Empty means all. */

@@ -2248,7 +2248,7 @@ export const asyncapi: JsonObject = {
         "properties": {
           "reason": {
             "type": "string",
-            "description": "MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came while the user was away than is kept. GATEWAY_REPLACED: another process has taken over."
+            "description": "MISSED_TOO_MUCH: more than 200 messages of a conversation, or 1,000 in all. HELD_TOO_MUCH: too much came live meanwhile. NO_HISTORY: the back end has none. OVERLOADED: too many resume at once. LOGIC_UNAVAILABLE, ROUTE_REFUSED: im-logic could not answer. Unasked: RECORDS_DROPPED: more came while the user was away than is kept. GATEWAY_REPLACED: another process has taken over. REGISTRATION_LOST: the gateway was out of etcd for a while."
           },
           "conversation_ids": {
             "type": "array",
