@@ -1,7 +1,8 @@
 // Packed batches: kafkajs reads gzip by itself, and zstd by this. Snappy and LZ4, which no runtime brings, it can not read.
 import { promisify } from "node:util";
 import { zstdCompress, zstdDecompress } from "node:zlib";
-import { CompressionCodecs, CompressionTypes } from "kafkajs";
+// Not by name: Node sees only the first of the names that this CommonJS module exports.
+import kafkajs from "kafkajs";
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
@@ -12,5 +13,5 @@ const zstd = {
 
 /** kafkajs has one table of codecs for the whole process; may be called again. */
 export function addCodecs(): void {
-  CompressionCodecs[CompressionTypes.ZSTD] = () => zstd;
+  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = () => zstd;
 }
