@@ -7,7 +7,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { Producer, Registration, Registry, Socket, SocketEvents } from "./adapters.ts";
 import { failure } from "./errors.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
-import { createMemoryBus, createMemoryRegistry } from "./memory/index.ts";
+import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "./memory/index.ts";
 
 const secret = "a secret for tests";
 const forever = new AbortController().signal;
@@ -21,6 +21,8 @@ interface Client {
 
 interface Started {
   readonly gateway: Gateway;
+  /** Another client of the gateway's bus. */
+  readonly bus: Pick<MemoryBusClient, "consumer" | "removeTopic">;
   readonly userEvents: Record<string, unknown>[];
   readonly logged: string[];
   /** Resolves the registration's `lost`. */
@@ -98,6 +100,7 @@ async function start(send: (real: Producer["send"]) => Producer["send"] = (real)
   });
   return {
     gateway,
+    bus: watching,
     userEvents,
     logged,
     lose: () => lose(),
@@ -335,6 +338,34 @@ test("a gateway whose key is another's says resync-required, closes 1012 and tak
   await gateway.drain(AbortSignal.timeout(1000));
   expect(shown(client)).toEqual(["connected", "resync-required"]);
   expect(released()).toBe(1);
+});
+
+test("a gateway whose partition a later life has taken leaves as one without its key", async () => {
+  const { open, gateway, bus } = await start();
+  const client = await open("alice");
+  const stop = new AbortController();
+  void bus.consumer.run({
+    topics: [{ name: "downstream-g1", partitions: 1 }],
+    groupId: "downstream-g1",
+    epoch: () => Number.MAX_SAFE_INTEGER,
+    deliver: () => {},
+    onReady: () => {},
+    signal: stop.signal,
+  });
+  await expect.poll(() => client.closes).toEqual([1012]);
+  stop.abort();
+  expect(client.frames[1]?.data).toMatchObject({ conversation_ids: [], reason: "GATEWAY_REPLACED" });
+  expect(gateway.unready()).not.toEqual([]);
+});
+
+test("sockets are told when records are gone before they were delivered, and stay", async () => {
+  const { open, gateway, bus } = await start();
+  const client = await open("alice");
+  await bus.removeTopic("downstream-g1", forever);
+  await expect.poll(() => shown(client)).toEqual(["connected", "resync-required"]);
+  expect(client.frames[1]?.data).toMatchObject({ conversation_ids: [], reason: "RECORDS_LOST" });
+  expect([client.closes, gateway.unready()]).toEqual([[], []]);
+  expect(gateway.counters.recordFailures.get("downstream")?.get("RECORDS_LOST")).toBe(1);
 });
 
 test("an upgrade that was accepted just before the drain is closed 1012, and nobody is told that it was there", async () => {

@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net";
 import type { Log } from "@im-gateway/core";
 import { type ISocketFactoryArgs, Kafka, type LogEntry, logLevel } from "kafkajs";
+import { addCodecs } from "./codecs.ts";
 import { describeKafkaError } from "./failure.ts";
 import { within } from "./wait.ts";
 
@@ -31,6 +32,7 @@ const keepAliveMs = 60_000;
 
 /** Connects to nothing until it is used. For one producer, consumer or admin: no other connection shares its fate. */
 export function createClient({ brokers, clientId, log }: ClientOptions): Client {
+  addCodecs();
   const sockets = new Map<Socket, string>();
 
   function openSocket({ host, port, onConnect }: ISocketFactoryArgs): Socket {

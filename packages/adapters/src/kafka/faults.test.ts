@@ -208,6 +208,36 @@ it("says that records have fallen out of retention, before the first that is lef
   await kafka.producer.close();
 }, 40_000);
 
+it("reads what is packed with zstd; of what it can not read it says so, and is not ready until that is gone", async () => {
+  const errors: string[] = [];
+  const kafka = connect({ log: (level, message) => void (level === "error" && errors.push(message)) });
+  const client = new Client({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING });
+  const admin = client.admin();
+  await admin.connect();
+  /** The broker packs what is sent to such a topic. */
+  const packed = async (type: string): Promise<Topic> => {
+    const topic = { name: `topic-${randomUUID()}`, partitions: 1 };
+    const configEntries = [{ name: "compression.type", value: type }];
+    await admin.createTopics({ topics: [{ topic: topic.name, numPartitions: 1, configEntries }] });
+    return topic;
+  };
+  const [zstd, lz4] = [await packed("zstd"), await packed("lz4")];
+  for (const { name } of [zstd, lz4]) await kafka.producer.send({ topic: name, key: "k", value: "first" });
+  const readable = subscribe(kafka, zstd);
+  await waitFor(() => readable.records.length === 1, { timeoutMs: 10_000, what: "the zstd record" });
+  await readable.stop();
+  const stuck = subscribe(kafka, lz4);
+  await waitFor(() => errors.length >= 2, { timeoutMs: 15_000, what: "the second try" });
+  expect(new Set(errors)).toEqual(new Set(["records are packed in a way that can not be read"]));
+  expect(stuck.ready).toEqual([]);
+  await admin.fetchTopicMetadata({ topics: [lz4.name] });
+  await admin.deleteTopicRecords({ topic: lz4.name, partitions: [{ partition: 0, offset: "1" }] });
+  await waitFor(() => stuck.ready.at(-1), { timeoutMs: 15_000, what: "it to be ready" });
+  await stuck.stop();
+  await admin.disconnect();
+  await kafka.producer.close();
+}, 60_000);
+
 it("ends at once, also while there is no broker", async () => {
   const kafka = connect();
   const topic = await newTopic(kafka, 1);
