@@ -145,6 +145,50 @@ describe("beside a peer that answers", () => {
   });
 });
 
+describe("one of three peers", () => {
+  const sick: readonly (readonly [string, LogicServerOptions["user"]])[] = [
+    ["hangs", { getUser: () => new Promise(() => {}) }],
+    ["answers errors", { getUser: () => Promise.reject(new Error("out of order")) }],
+  ];
+  it.each(sick)("that %s fails a few calls, then hardly any", async (_, user) => {
+    let asked = 0;
+    const servers = await Promise.all([
+      serve(),
+      serve(),
+      serve({
+        user: {
+          getUser: (request, context) => {
+            asked += 1;
+            return user?.getUser?.(request, context) ?? {};
+          },
+        },
+      }),
+    ]);
+    const source = fixedEndpoints(servers.map(({ port }) => at(port)));
+    const transport = createGrpcTransport({ endpoints: source, timeoutMs: 1_200, log() {} });
+    closers.push(transport.close);
+    const users = createClient(UserService, transport);
+    await waitFor(() => servers.every(({ sessions }) => sessions.size === 1), {
+      timeoutMs: 2_000,
+      what: "connections",
+    });
+    const failures = async (lanes: number, calls: number): Promise<number> => {
+      let failed = 0;
+      const lane = async (): Promise<void> => {
+        for (let call = 0; call < calls; call += 1) await users.getUser({ userId: "u-1" }).catch(() => (failed += 1));
+      };
+      await Promise.all(Array.from({ length: lanes }, lane));
+      return failed;
+    };
+    // Ten callers wait for their answer before they ask again: five of them find out.
+    await failures(10, 20);
+    const found = asked;
+    expect(found).toBeGreaterThan(0);
+    expect(await failures(10, 100)).toBeLessThanOrEqual(10);
+    expect(asked - found).toBeLessThanOrEqual(10);
+  });
+});
+
 describe("a peer that dies", () => {
   it("with a call running makes it Unavailable, and what is not idempotent is not called again", async () => {
     const dying = await spawnServer(await freePort());

@@ -7,28 +7,28 @@ export interface RetryBudget {
   spend(): boolean;
 }
 
-/** A fifth of the calls … */
-const perCall = 0.2;
+/** What a repeated call costs: every call earns 1, so that a fifth may be repeated … */
+const cost = 5;
 /** … and one a second, where calls are few. */
-const perSecond = 1;
-const most = 20;
+const perSecond = cost;
+const most = 20 * cost;
 
 /** @param now monotonic milliseconds */
 export function createRetryBudget(now: () => number): RetryBudget {
-  let tokens = most / 2;
+  let saved = most / 2;
   let lastMs = now();
   return {
     earn() {
-      tokens = Math.min(most, tokens + perCall);
+      saved = Math.min(most, saved + 1);
     },
     spend() {
       const nowMs = now();
-      tokens = Math.min(most, tokens + ((nowMs - lastMs) / 1000) * perSecond);
+      saved = Math.min(most, saved + ((nowMs - lastMs) / 1000) * perSecond);
       lastMs = nowMs;
-      if (tokens < 1) {
+      if (saved < cost) {
         return false;
       }
-      tokens -= 1;
+      saved -= cost;
       return true;
     },
   };
