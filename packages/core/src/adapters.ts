@@ -4,6 +4,8 @@
 export interface EncodedFrame {
   /** JSON. */
   readonly text: string;
+  /** It may be dropped for a reader that is behind: it says nothing any more when it comes late. */
+  readonly lossy: boolean;
   /** The adapter's own: what it makes of `text` is made once for all sockets. Undefined until then. */
   prepared: Uint8Array | undefined;
 }

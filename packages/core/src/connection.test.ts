@@ -44,7 +44,7 @@ function connect(own: Recorded, sendBufferBytes = 1000): Connection {
 }
 
 const frame = (first: number, length = 1): EncodedFrame => {
-  return { text: String.fromCharCode(first).repeat(length), prepared: undefined };
+  return { text: String.fromCharCode(first).repeat(length), lossy: false, prepared: undefined };
 };
 
 describe("a socket's life", () => {

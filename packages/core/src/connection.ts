@@ -127,9 +127,16 @@ export class Connection {
     return this.#outboxLength;
   }
 
-  /** @returns how many frames wait for `flush` now, which somebody has to call at the end of the turn; 0 when it is closed and took nothing */
+  /**
+   * @returns how many frames wait for `flush` now, which somebody has to call at the end of the turn; 0 when it took nothing: it is closed, or
+   * the frame is a lossy one and half of what may wait for the reader does already
+   */
   queue(frame: EncodedFrame): number {
     if (this.#state.t === "closed") {
+      return 0;
+    }
+    if (frame.lossy && this.#socket.bufferedBytes > this.#limits.sendBufferBytes / 2) {
+      this.#counters.deliveriesDropped += 1;
       return 0;
     }
     this.#outboxLength += frame.text.length;

@@ -17,6 +17,8 @@ export interface Counters {
   bytesOut: number;
   /** Frames handed to a connection because of a downstream record or a push. */
   deliveriesDelivered: number;
+  /** Lossy frames that were not queued for a reader who is behind. */
+  deliveriesDropped: number;
   /** Downstream records and pushes for nobody who is here. */
   deliveriesOffline: number;
   /** Frames kept for users who are not here just now. */
@@ -44,6 +46,7 @@ export function createCounters(): Counters {
     bytesIn: 0,
     bytesOut: 0,
     deliveriesDelivered: 0,
+    deliveriesDropped: 0,
     deliveriesOffline: 0,
     deliveriesKept: 0,
     resumes: new Map(),
@@ -74,11 +77,12 @@ export function countFailure(counters: Counters, role: TopicRole, reason: string
 /**
  * A downstream record or a push was handed to so many connections.
  * @param type of the frame
+ * @param dropped for so many others it was a lossy one that they were too slow for
  * @param kept users who are not here, for whom it waits
  */
-export function countDelivery(counters: Counters, type: string, receivers: number, kept = 0): void {
+export function countDelivery(counters: Counters, type: string, receivers: number, dropped = 0, kept = 0): void {
   counters.deliveriesKept += kept;
-  if (receivers === 0 && kept === 0) {
+  if (receivers === 0 && dropped === 0 && kept === 0) {
     counters.deliveriesOffline += 1;
   } else if (receivers > 0) {
     counters.deliveriesDelivered += receivers;

@@ -127,6 +127,25 @@ describe("downstream", () => {
       .poll(() => userEvents.map(({ event, reason }) => [event, reason]).at(-1))
       .toEqual(["disconnected", "slow consumer"]);
   });
+
+  test("a reader that is behind misses lossy frames from half of its buffer on, and nothing else", async () => {
+    const { open, bus, gateway } = await start({ sendBufferBytes: 1000 });
+    const [behind, fast] = [await open(await as("alice")), await open(await as("alice"))];
+    await expect.poll(() => behind.frames.length).toBe(1);
+    behind.buffered = 501;
+    const online = { type: "online-status", data: { user_id: "bob", online: true, last_seen: 1 } };
+    const typing = { type: "typing", data: { conversation_id: "c", user_id: "bob", typing: true } };
+    for (const one of [online, typing, { content: "x" }]) {
+      await bus.producer.send(record({ target_user_id: "alice", ...one }));
+    }
+    await expect.poll(() => typesOf(fast)).toEqual(["connected", "online-status", "typing", "new-message"]);
+    expect(typesOf(behind)).toEqual(["connected", "new-message"]);
+    const { deliveriesDropped, deliveriesDelivered, deliveriesOffline } = gateway.counters;
+    expect([deliveriesDropped, deliveriesDelivered, deliveriesOffline]).toEqual([2, 4, 0]);
+    behind.buffered = 500;
+    await bus.producer.send(record({ target_user_id: "alice", ...typing }));
+    await expect.poll(() => typesOf(behind).at(-1)).toBe("typing");
+  });
 });
 
 describe("frames", () => {

@@ -224,13 +224,14 @@ export function createGateway(options: GatewayOptions): Gateway {
         }
         let frame: EncodedFrame | undefined;
         let receivers = 0;
+        const droppedBefore = counters.deliveriesDropped;
         const absent: string[] = [];
         for (const connection of hub.find(recipients, absent)) {
           frame ??= encode(now());
           receivers += connections.send(connection, frame, place) ? 1 : 0;
         }
         const kept = connections.held.keep(absent, type, place, () => frame ?? encode(now()));
-        countDelivery(counters, type, receivers, kept);
+        countDelivery(counters, type, receivers, counters.deliveriesDropped - droppedBefore, kept);
         if (connections.turn.full) {
           await connections.turn.ended();
         }

@@ -96,6 +96,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
       }
     }
     deliveries.inc({ result: "delivered" }, counters.deliveriesDelivered);
+    deliveries.inc({ result: "dropped" }, counters.deliveriesDropped);
     deliveries.inc({ result: "offline" }, counters.deliveriesOffline);
     deliveries.inc({ result: "kept" }, counters.deliveriesKept);
     for (const [result, count] of counters.resumes) {

@@ -146,8 +146,16 @@ export function errorFrame(error: ConnectError, traceId: string, clientMsgId?: s
   };
 }
 
+/** Frames that say nothing any more when they come late. */
+const lossyFrames: ReadonlySet<string> = new Set(["typing", "online-status"]);
+
+export function isLossy(type: string): boolean {
+  return lossyFrames.has(type);
+}
+
 function encode(type: string, data: unknown, messageId: string, nowMs: number): EncodedFrame {
-  return { text: JSON.stringify({ type, message_id: messageId, data, timestamp: nowMs }), prepared: undefined };
+  const text = JSON.stringify({ type, message_id: messageId, data, timestamp: nowMs });
+  return { text, lossy: isLossy(type), prepared: undefined };
 }
 
 function frameTypes(schema: DescMessage): ReadonlyMap<string, FrameType> {

@@ -4,7 +4,7 @@ import { Connection } from "../connection.ts";
 import { createCounters } from "../counters.ts";
 import { createHeld, type Settlement } from "./held.ts";
 
-const frame = { text: "{}", prepared: undefined };
+const frame = { text: "{}", lossy: false, prepared: undefined };
 const socket = { bufferedBytes: 0, write: () => 0, ping() {}, close() {} };
 
 test("gates are opened for who needs one, and are gone with the connection or ten seconds after the answer", () => {

@@ -3,7 +3,7 @@ import { createRing, type Kept } from "./ring.ts";
 
 const startMs = 1_000_000;
 const frame = (name: string, length = 10): Kept => ({
-  frame: { text: name.padEnd(length, " "), prepared: undefined },
+  frame: { text: name.padEnd(length, " "), lossy: false, prepared: undefined },
   place: undefined,
   type: "new-message",
 });

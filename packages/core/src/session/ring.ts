@@ -1,5 +1,6 @@
 // Frames for users who are not here just now: kept for the resume window, bounded in bytes a user and in all. Nobody has a timer.
 import type { EncodedFrame } from "../adapters.ts";
+import { isLossy } from "../frame/codec.ts";
 import type { Place } from "../frame/place.ts";
 
 /** A frame that waits, and for a new-message its place in its conversation. */
@@ -26,7 +27,7 @@ export interface Ring {
   started(): void;
   /** The user's last connection is gone. */
   left(userId: string): void;
-  /** Whether a frame for this user, who is not here, is to be kept: it is no passing one, and the user was here within the window, or the gateway started within it. */
+  /** Whether a frame for this user, who is not here, is to be kept: it is no lossy one, and the user was here within the window, or the gateway started within it. */
   wants(userId: string, type: string): boolean;
   keep(userId: string, kept: Kept): void;
   /** What a connection that is gone had not got yet. The user has left. */
@@ -64,8 +65,6 @@ interface Item extends Kept {
   gone: boolean;
 }
 
-/** Frames that say nothing any more when they come late. */
-const passing: ReadonlySet<string> = new Set(["typing", "online-status"]);
 /** Of an item besides its text, about. */
 const itemBytes = 200;
 
@@ -162,7 +161,7 @@ export function createRing({
     },
 
     wants(userId, type) {
-      if (passing.has(type)) {
+      if (isLossy(type)) {
         return false;
       }
       const absent = absents.get(userId);
