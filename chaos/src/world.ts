@@ -20,7 +20,7 @@ export interface WorldGateway {
 export interface GatewayOptions {
   /** `key=value`, beyond the world's. */
   readonly settings?: readonly string[];
-  /** Laid over this process's environment: for faketime. */
+  /** Laid over the world's. */
   readonly env?: Readonly<Record<string, string>>;
   /** Default: others than any gateway has. For a second process of the same id the same or others. */
   readonly address?: { readonly gateway: GatewayAddress; readonly settings: readonly string[] };
@@ -40,6 +40,8 @@ export interface WorldOptions<K extends Brokers> {
   /** `key=value` for im-logic and all gateways. */
   readonly settings?: readonly string[];
   readonly gatewaySettings?: readonly string[];
+  /** Laid over this process's environment, for the gateways. */
+  readonly gatewayEnv?: Readonly<Record<string, string>>;
   readonly logicSettings?: readonly string[];
   /** Where im-logic listens. Default: a free port. */
   readonly logicGrpc?: string;
@@ -108,7 +110,7 @@ export async function startWorld<K extends Brokers>(context: Context, options: W
         ...(own.settings ?? []),
       ],
       ...recorded(context, id),
-      ...(own.env === undefined ? {} : { env: own.env }),
+      env: { ...options.gatewayEnv, ...own.env },
     });
     context.defer(async () => void (await program.end()));
     return { id, address, program };
