@@ -7,6 +7,7 @@ import { etcdAway } from "./etcd-away.ts";
 import { leaderKilled } from "./leader-killed.ts";
 import { logicEndpoints } from "./logic-endpoints.ts";
 import { logicKilled } from "./logic-killed.ts";
+import { overload } from "./overload.ts";
 import { replyDropped } from "./reply-dropped.ts";
 
 export const scenarios: readonly Scenario[] = [
@@ -18,4 +19,5 @@ export const scenarios: readonly Scenario[] = [
   ...logicEndpoints,
   ...etcdAway,
   ...gatewayScenarios,
+  overload,
 ];

@@ -28,6 +28,8 @@ export interface Counters {
   readonly recordsProduced: Map<TopicRole, number>;
   /** Messages of clients that were stored, or on their way, already: acked `duplicate`. */
   upstreamDuplicates: number;
+  /** What was refused or closed because there is too much of it, by what that is. */
+  readonly refused: Map<string, number>;
   recordsConsumed: number;
   /** By role, then by reason. */
   readonly recordFailures: Map<TopicRole, Map<string, number>>;
@@ -52,6 +54,7 @@ export function createCounters(): Counters {
     resumes: new Map(),
     recordsProduced: new Map(),
     upstreamDuplicates: 0,
+    refused: new Map(),
     recordsConsumed: 0,
     recordFailures: new Map(),
     consumerLagRecords: 0,

@@ -21,6 +21,7 @@ function serve(documents?: () => Promise<Documents>): {
     gatewayId: "g1",
     instance: "i1",
     version: "1.2.3",
+    admit: () => {},
     maxBodyBytes: 100,
     unready: () => [],
     documents,

@@ -168,6 +168,7 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} G
 export const CloseCode = {
   UNSUPPORTED_DATA: 1003,
   SERVICE_RESTART: 1012,
+  TRY_AGAIN_LATER: 1013,
   AUTH_TIMEOUT: 4001,
   TOKEN_EXPIRED: 4003,
   SLOW_CONSUMER: 4008,

@@ -30,6 +30,7 @@ import { createTokenVerifier, type Identity } from "./identity/token.ts";
 import { upgradeCredential } from "./identity/upgrade.ts";
 import { createInternal } from "./internal.ts";
 import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
+import { createAdmission, defaultLimits } from "./limits/admission.ts";
 import {
   defaultDrainWindowMs,
   defaultMaxBodyBytes,
@@ -121,7 +122,25 @@ export function createGateway(options: GatewayOptions): Gateway {
     now,
   });
   const { defer, maxBodyBytes = defaultMaxBodyBytes, removeTopic } = options;
-  const connections = createConnections({ gatewayId, hub, userEvents, verifyToken, limits, counters, defer, log, now });
+  const admission = createAdmission({
+    limits: { ...defaultLimits, ...options.limits },
+    memoryBytes: options.memoryBytes ?? (() => 0),
+    counters,
+    now: () => performance.now(),
+  });
+  const { overfull } = admission;
+  const connections = createConnections({
+    gatewayId,
+    hub,
+    userEvents,
+    verifyToken,
+    limits,
+    counters,
+    overfull,
+    defer,
+    log,
+    now,
+  });
   const control = createControl({ hub, connections, revocations, log, now });
 
   const resume = createResume({
@@ -203,6 +222,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   };
 
   const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<string> => {
+    admission.admitMessage();
     const origin = { gatewayId, gatewayEpoch: life.epoch, topic: topics.upstream.name };
     const send = () => sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
     const status = await deduplication.once(sender.userId, message, send);
@@ -245,6 +265,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     }
     await Promise.all(buried);
+    // The fetch pauses while this is waited for.
+    await admission.memoryFreed();
   };
 
   // Calls: client → im-logic, over REST and over the socket.
@@ -276,6 +298,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   ): Promise<void> => {
     const trace = newTrace();
     try {
+      admission.admitWork();
       const { method, request, timeoutMs, toAnswer } = frameCall(data);
       const response = await call(method, request, identity, trace, life.stopped, timeoutMs);
       connections.answer(connection, toAnswer(response), messageId);
@@ -364,6 +387,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes,
+    admit: admission.admitWork,
     pages: options.pages,
     documents: options.documents ?? (options.services === undefined ? contractDocuments : undefined),
     observer: options.observer,
@@ -404,6 +428,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         if (life.notRunning !== undefined) {
           throw failure(Code.Unavailable, "NOT_READY", life.notRunning, { retryAfterMs: 1000 });
         }
+        admission.admitSocket(connections.size, connections.unauthenticated);
         const { token, protocol } = upgradeCredential(path, headers);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
@@ -425,6 +450,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       } else if (identity !== undefined && revocations.has(identity)) {
         // Since its token was verified.
         connections.close(connection, CloseCode.TOKEN_INVALID, "token revoked");
+      } else if (admission.overloaded) {
+        connections.close(connection, CloseCode.TRY_AGAIN_LATER, "overloaded");
       }
       return {
         text: (data, bytes) => {
@@ -448,6 +475,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     async start(endpoint, signal) {
       await life.start(endpoint, signal);
       connections.startSweep(life.stopped);
+      admission.start(life.stopped);
     },
 
     stopped: life.stopped,

@@ -12,6 +12,7 @@ const app = createHttp({
   instance: "i1",
   version: "1.2.3",
   maxBodyBytes,
+  admit: () => {},
   unready: () => reasons,
   pages: new Map([["/hello", { headers: { "content-type": "text/plain" }, body: "Hello" }]]),
   transcoder: createTranscoder({

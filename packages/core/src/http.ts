@@ -16,6 +16,8 @@ export interface HttpOptions {
   /** Why the gateway is not ready; empty when it is. */
   readonly unready: () => readonly string[];
   readonly maxBodyBytes: number;
+  /** Throws while no request of the contract is taken. */
+  readonly admit: () => void;
   /** By their path. */
   readonly pages?: ReadonlyMap<string, Page> | undefined;
   /** Absent: the paths of the documents are none of ours. */
@@ -44,6 +46,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     transcoder,
     unready,
     maxBodyBytes,
+    admit,
     pages = new Map<string, Page>(),
     documents,
     observer,
@@ -83,7 +86,17 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
 
   app.on(["ALL"], own, ({ req: { raw } }) => otherMethod(raw.method, ["GET"], traceOf(raw.headers.get("traceparent"))));
 
-  app.all("*", (c) => transcode(transcoder, c.req.raw, c.env?.rawPath ?? rawPathOf(c.req.raw), maxBodyBytes, observer));
+  app.all("*", (c) => {
+    const request = c.req.raw;
+    try {
+      admit();
+    } catch (thrown) {
+      const response = errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+      observer?.answered(methodLabel(request.method), "none", response.status, 0);
+      return response;
+    }
+    return transcode(transcoder, request, c.env?.rawPath ?? rawPathOf(request), maxBodyBytes, observer);
+  });
 
   return app;
 }

@@ -12,6 +12,7 @@ import {
 import type { Consumer, Log, Observer, Producer, Registry, RemoveTopic, Topic } from "./adapters.ts";
 import type { Documents } from "./documents.ts";
 import type { Page } from "./http.ts";
+import type { Limits } from "./limits/admission.ts";
 
 export interface GatewayOptions {
   /** Names this gateway in records and in etcd; its downstream topic ends in it. */
@@ -39,6 +40,10 @@ export interface GatewayOptions {
   readonly pages?: ReadonlyMap<string, Page>;
   readonly topics?: Partial<GatewayTopics>;
   readonly websocket?: Partial<WebSocketLimits>;
+  /** What is taken at most. Defaults: `defaultLimits`. */
+  readonly limits?: Partial<Limits>;
+  /** The process's resident memory, for `limits.memoryBytes`. Default: it is not looked at. */
+  readonly memoryBytes?: () => number;
   /** Default: 1 MiB. */
   readonly maxBodyBytes?: number;
   /** Query keys that are passed over though they are no field of the request. Default: none. */

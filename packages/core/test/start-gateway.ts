@@ -53,7 +53,7 @@ afterEach(async () => {
 });
 
 export async function start(
-  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs"> & {
+  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs" | "limits" | "memoryBytes"> & {
     producer?: (real: Producer) => Producer;
     consumer?: (real: Consumer) => Consumer;
     sendBufferBytes?: number;
@@ -92,6 +92,8 @@ export async function start(
     consumer: options.consumer?.(mine.consumer) ?? mine.consumer,
     registry: options.registry ?? createMemoryRegistry(),
     ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
     ...(options.drainWindowMs === undefined ? {} : { drainWindowMs: options.drainWindowMs }),
     transport: createRouterTransport(({ service }) => {
       service(ConversationService, {

@@ -1,4 +1,5 @@
 // The `im-gateway` command: configuration → parts → gateway → open port, and back again on SIGTERM. A runtime brings its server.
+import { totalmem } from "node:os";
 import { createGateway, type GatewayOptions } from "@im-gateway/core";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "../config/index.ts";
 import { createLogger } from "../log/index.ts";
@@ -65,6 +66,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
       ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
     },
     websocket,
+    limits: { ...config.limits, memoryBytes: config.limits.memoryBytes || containerShare() },
+    memoryBytes: () => process.memoryUsage.rss(),
     maxBodyBytes: server.maxBodyBytes,
     ...(server.allowedQueryKeys === undefined ? {} : { allowedQueryKeys: server.allowedQueryKeys }),
     unready: parts.unready,
@@ -149,3 +152,9 @@ const windowShare = 0.6;
 const httpShare = 0.75;
 /** What the parts have to let go once the drain's time is over, before they are left as they are. */
 const lateMs = 1000;
+
+/** Nine tenths of what the process may have, where its container has a limit; else 0. */
+function containerShare(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? Math.floor(limit * 0.9) : 0;
+}

@@ -41,6 +41,13 @@ const gateway = [
   ["websocket.max_frame_bytes", "64KiB"],
   ["websocket.send_buffer_bytes", "1MiB"],
   ["websocket.resume_window", "60s"],
+  // Nor these.
+  ["limits.accept_rate", "1000"],
+  ["limits.max_connections", "100000"],
+  ["limits.unauthenticated_connections", "2000"],
+  ["limits.messages_per_second", "0"],
+  ["limits.buffered_bytes", "256MiB"],
+  ["limits.memory_bytes", "0B"],
   ["grpc.logic.service_name", "im-logic"],
   ["grpc.logic.direct_addr", undefined],
   ["grpc.logic.timeout", "5s"],

@@ -12,6 +12,7 @@ import {
   canBothListen,
   dialAddress,
   duration,
+  integer,
   isLoopback,
   listenAddress,
   name,
@@ -27,6 +28,7 @@ export interface GatewayConfig {
   readonly appEnv: AppEnv;
   readonly server: ServerConfig;
   readonly websocket: WebSocketConfig;
+  readonly limits: LimitsConfig;
   readonly jwt: JwtConfig;
   readonly grpc: {
     /** Absent: im-logic is embedded. */
@@ -62,6 +64,15 @@ export interface WebSocketConfig {
   readonly maxFrameBytes: number;
   readonly sendBufferBytes: number;
   readonly resumeWindowMs: number;
+}
+
+export interface LimitsConfig {
+  readonly acceptRate: number;
+  readonly maxConnections: number;
+  readonly maxUnauthenticated: number;
+  readonly messagesPerSecond: number;
+  readonly bufferedBytes: number;
+  readonly memoryBytes: number;
 }
 
 /** With a coordinator im-logic is found by its name there, and `directAddr` is the fallback. */
@@ -126,6 +137,48 @@ const websocket: Section<WebSocketConfig> = v.optional(
   {},
 );
 
+const limits: Section<LimitsConfig> = v.optional(
+  v.strictObject({
+    acceptRate: key(
+      "accept_rate",
+      integer({ min: 1, max: 100_000 }),
+      "1000",
+      "New sockets a second, twice as many at once; others are refused 503 with a hint",
+    ),
+    maxConnections: key(
+      "max_connections",
+      integer({ min: 1, max: 10_000_000 }),
+      "100000",
+      "Sockets that may be open; others are refused 503 with a hint",
+    ),
+    maxUnauthenticated: key(
+      "unauthenticated_connections",
+      integer({ min: 1, max: 10_000_000 }),
+      "2000",
+      "Sockets that may be open without having said who they are",
+    ),
+    messagesPerSecond: key(
+      "messages_per_second",
+      integer({ min: 0, max: 10_000_000 }),
+      "0",
+      "Messages of clients a second, half as many at once; others are refused 429 with a hint; 0: no limit",
+    ),
+    bufferedBytes: key(
+      "buffered_bytes",
+      bytes({ max: 2 ** 40 }),
+      "256MiB",
+      "What may wait for slow clients, all together; past it the fullest sockets are closed 4008",
+    ),
+    memoryBytes: key(
+      "memory_bytes",
+      bytes({ min: 0, max: 2 ** 40 }),
+      "0B",
+      "Resident memory past which nothing new is taken; 0B: nine tenths of the container's limit, where it has one",
+    ),
+  }),
+  {},
+);
+
 const logic: OptionalSection<LogicClientConfig> = v.optional(
   v.strictObject({
     serviceName: key("service_name", name(128), "im-logic", "The name of im-logic in the registry"),
@@ -171,6 +224,7 @@ export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
       appEnv: shared.appEnv,
       server,
       websocket,
+      limits,
       jwt: shared.jwt,
       grpc: v.optional(v.strictObject({ logic }), {}),
       kafka: shared.kafka,

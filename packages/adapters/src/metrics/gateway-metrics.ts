@@ -56,6 +56,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     "upstream_duplicates_total",
     "Messages of clients acked as duplicates: they were stored, or on their way, already",
   );
+  const refused = counter("refused_total", "What was refused, or closed, because of too much", "reason");
   const dropped = counter("user_events_dropped_total", "Ends of connections dropped since too many waited for Kafka");
   const lag = gauge("kafka_consumer_lag_records", "Downstream records still to come after the last batch");
   const ready = gauge("ready", "1 when the gateway is ready");
@@ -79,6 +80,7 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
       failures,
       dropped,
       duplicates,
+      refused,
     ]) {
       metric.reset();
     }
@@ -107,6 +109,9 @@ export function createGatewayMetrics({ version, runtime }: GatewayMetricsOptions
     }
     dropped.inc(counters.userEventsDropped);
     duplicates.inc(counters.upstreamDuplicates);
+    for (const [reason, count] of counters.refused) {
+      refused.inc({ reason }, count);
+    }
     consumed.inc({ topic: "downstream" }, counters.recordsConsumed);
     for (const [topic, reasons] of counters.recordFailures) {
       for (const [reason, count] of reasons) {

@@ -24,6 +24,8 @@ export interface ConnectionsOptions {
   readonly verifyToken: VerifyToken;
   readonly limits: WebSocketLimits;
   readonly counters: Counters;
+  /** Those that have to go because all together have too much waiting. */
+  readonly overfull: (connections: readonly Connection[]) => readonly Connection[];
   readonly defer: ((run: () => void) => void) | undefined;
   readonly log: Log;
   readonly now: () => number;
@@ -32,6 +34,8 @@ export interface ConnectionsOptions {
 export interface Connections {
   /** Authenticated or not. */
   readonly size: number;
+  /** Of them, those that have not said who they are. */
+  readonly unauthenticated: number;
   /** What waits for slow readers. */
   readonly bufferedBytes: number;
   /** @param identity absent: a first `auth` frame has to come in time */
@@ -77,7 +81,7 @@ const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER,
 const assertSlice = 1000;
 
 export function createConnections(options: ConnectionsOptions): Connections {
-  const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
+  const { gatewayId, hub, userEvents, verifyToken, limits, counters, overfull, log, now } = options;
   /** Upgraded, not authenticated yet. */
   const waiting = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
@@ -162,6 +166,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   const sweep = (): void => {
     held.sweep();
+    for (const connection of overfull(everybody())) {
+      close(connection, CloseCode.SLOW_CONSUMER, "slow consumer: all together have too much waiting");
+    }
     const nowMs = now();
     for (const connection of everybody()) {
       switch (sweepVerdict(connection, limits, nowMs)) {
@@ -194,6 +201,9 @@ export function createConnections(options: ConnectionsOptions): Connections {
   return {
     get size() {
       return waiting.size + hub.size;
+    },
+    get unauthenticated() {
+      return waiting.size;
     },
     get bufferedBytes() {
       return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
