@@ -112,6 +112,14 @@ test("without any source everything has its default, and each start its own gate
       sendBufferBytes: 2 ** 20,
       resumeWindowMs: 60_000,
     },
+    limits: {
+      acceptRate: 1000,
+      maxConnections: 100_000,
+      maxUnauthenticated: 2000,
+      messagesPerSecond: 0,
+      bufferedBytes: 256 * 1024 * 1024,
+      memoryBytes: 0,
+    },
     jwt: {
       secret: "your-secret-key",
       acceptedTypes: ["at+jwt"],
