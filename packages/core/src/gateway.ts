@@ -3,19 +3,12 @@
 //   downstream  deliver: from record → hub.find → encode once → connection
 import { Code } from "@connectrpc/connect";
 import type { ClientFrame, SendMessage } from "@im-gateway/proto";
-import type { ConsumerRecord, EncodedFrame, Socket, SocketEvents } from "./adapters.ts";
+import type { ConsumerRecord, EncodedFrame } from "./adapters.ts";
 import { createCalls, logFailure, observed } from "./calls.ts";
 import type { Connection } from "./connection.ts";
+import { createConsumption } from "./consumption.ts";
 import { createControl } from "./control.ts";
-import {
-  type Counters,
-  count,
-  countClose,
-  countDelivery,
-  countedSend,
-  countFailure,
-  createCounters,
-} from "./counters.ts";
+import { type Counters, count, countDelivery, countedSend, countFailure, createCounters } from "./counters.ts";
 import { createDeduplication } from "./deduplication.ts";
 import { contractDocuments } from "./documents.ts";
 import { fromDownstreamRecord } from "./downstream.ts";
@@ -27,7 +20,6 @@ import { createHttp } from "./http.ts";
 import { createHub } from "./hub.ts";
 import { createRevocations } from "./identity/revocations.ts";
 import { createTokenVerifier, type Identity } from "./identity/token.ts";
-import { upgradeCredential } from "./identity/upgrade.ts";
 import { createInternal } from "./internal.ts";
 import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
 import { createAdmission, defaultLimits } from "./limits/admission.ts";
@@ -47,23 +39,12 @@ import { createConnections } from "./session/connections.ts";
 import { createFarewell } from "./session/farewell.ts";
 import { createResume } from "./session/resume.ts";
 import { createUserEvents } from "./session/user-events.ts";
-import { newTrace, type Trace, traceIdOf, traceOf } from "./trace.ts";
-import { errorResponse } from "./transcode/transcoder.ts";
+import { createSocketDoor, type SocketDoor } from "./socket-door.ts";
+import { newTrace, type Trace, traceIdOf } from "./trace.ts";
 import { type Unreadable, unreadableResponse } from "./unreadable.ts";
 import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
-/** The answer to a WebSocket upgrade. */
-export type Upgrade =
-  | {
-      readonly accepted: true;
-      /** Absent: the socket has to say who it is by a first `auth` frame. */
-      readonly identity: Identity | undefined;
-      /** The sub-protocol to answer with. */
-      readonly protocol: string | undefined;
-    }
-  | { readonly accepted: false; readonly response: Response };
-
-export interface Gateway {
+export interface Gateway extends SocketDoor {
   readonly gatewayId: string;
   /** This process's life: another one with the same id has another. */
   readonly instance: string;
@@ -79,10 +60,6 @@ export interface Gateway {
   internal(request: Request, env?: { readonly rawPath?: string }): Promise<Response>;
   /** The answer to a request that can not be given to `fetch`. */
   refuse(why: Unreadable): Response;
-  /** @param request path and query, and the headers, of a WebSocket upgrade; the caller has found that the path is the configured one */
-  upgrade(request: { readonly path: string; readonly headers: Headers }): Promise<Upgrade>;
-  /** Takes over a socket whose upgrade was accepted; the caller passes on what happens to it. */
-  open(socket: Socket, upgrade: Upgrade & { readonly accepted: true }): SocketEvents;
   /** Claims the gateway's key, then joins Kafka. Resolves when the key is claimed; `unready` tells when records flow. */
   start(endpoint: GatewayEndpoint, signal: AbortSignal): Promise<void>;
   /** Why it is not ready; empty when it is. */
@@ -317,53 +294,28 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   // Life.
 
-  let consuming = false;
-  const consume = async (signal: AbortSignal): Promise<void> => {
-    const topic = `${topics.downstreamPrefix}${gatewayId}`;
-    try {
-      await consumer.run({
-        topics: [{ name: topic, partitions: 1, retentionMs: downstreamRetentionMs }],
-        alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
-        groupId: topic,
-        epoch: () => life.epoch,
-        maxBatchRecords,
-        deliver,
-        onReady: (ready) => {
-          consuming = ready;
-          if (ready) {
-            connections.held.ring.started();
-          }
-        },
-        onLag: (lag) => {
-          counters.consumerLagRecords = lag;
-        },
-        onGap: () => {
-          countFailure(counters, "downstream", "RECORDS_LOST");
-          connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
-        },
-        signal,
-      });
-    } catch (error) {
-      log("error", "the downstream topic can not be consumed", { topic, error });
-      if (reasonOf(toConnectError(error)) === "PARTITION_TAKEN") {
-        life.evict();
-      }
-    } finally {
-      consuming = false;
-    }
-  };
+  const consumption = createConsumption({
+    consumer,
+    topic: { name: `${topics.downstreamPrefix}${gatewayId}`, partitions: 1, retentionMs: downstreamRetentionMs },
+    alsoCreate: [topics.upstream, topics.userEvents, topics.deadLetter],
+    epoch: () => life.epoch,
+    deliver,
+    onFlow: connections.held.ring.started,
+    onGap: () => connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } }),
+    onTaken: () => life.evict(),
+    counters,
+    log,
+  });
 
   const life = createLifecycle({
     gatewayId,
     instance,
     registry,
-    consume,
+    consume: consumption.run,
     assert() {
       connections.assert();
       // im-logic may have taken them for gone meanwhile, and routed nothing to them.
-      for (const connection of connections.all().filter(({ identity }) => identity !== undefined)) {
-        connections.answer(connection, { case: "resyncRequired", value: { reason: "REGISTRATION_LOST" } }, "");
-      }
+      connections.tellAll({ case: "resyncRequired", value: { reason: "REGISTRATION_LOST" } });
     },
     farewell: createFarewell({ connections, windowMs }),
     async flush(signal) {
@@ -376,7 +328,8 @@ export function createGateway(options: GatewayOptions): Gateway {
   });
 
   const unready = (): readonly string[] => {
-    const own = life.notRunning ?? (consuming ? undefined : "kafka: the downstream topic is not being consumed");
+    const own =
+      life.notRunning ?? (consumption.active ? undefined : "kafka: the downstream topic is not being consumed");
     return [...(own === undefined ? [] : [own]), ...(options.unready?.() ?? [])];
   };
 
@@ -408,6 +361,19 @@ export function createGateway(options: GatewayOptions): Gateway {
     log,
   });
 
+  const door = createSocketDoor({
+    notRunning: () => life.notRunning,
+    verifyToken,
+    revocations,
+    admission,
+    connections,
+    receive,
+    counters,
+    observer: options.observer,
+    log,
+    now,
+  });
+
   return {
     gatewayId,
     instance,
@@ -423,54 +389,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     refuse: (why) => unreadableResponse(why, options.observer),
     unready,
 
-    async upgrade({ path, headers }) {
-      try {
-        if (life.notRunning !== undefined) {
-          throw failure(Code.Unavailable, "NOT_READY", life.notRunning, { retryAfterMs: 1000 });
-        }
-        admission.admitSocket(connections.size, connections.unauthenticated);
-        const { token, protocol } = upgradeCredential(path, headers);
-        return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
-      } catch (thrown) {
-        const error = toConnectError(thrown);
-        const trace = traceOf(headers.get("traceparent"));
-        logFailure(log, error, "upgrade", trace);
-        const response = errorResponse(error, trace.traceId);
-        options.observer?.answered("GET", path.split("?")[0] ?? "", response.status, 0);
-        return { accepted: false, response };
-      }
-    },
-
-    open(socket, { identity }) {
-      const running = life.notRunning === undefined;
-      const connection = connections.open(socket, running ? identity : undefined);
-      if (!running) {
-        // It began to leave while the token was verified: nobody is told of a connection that never was.
-        connections.close(connection, CloseCode.SERVICE_RESTART, "restart");
-      } else if (identity !== undefined && revocations.has(identity)) {
-        // Since its token was verified.
-        connections.close(connection, CloseCode.TOKEN_INVALID, "token revoked");
-      } else if (admission.overloaded) {
-        connections.close(connection, CloseCode.TRY_AGAIN_LATER, "overloaded");
-      }
-      return {
-        text: (data, bytes) => {
-          // What comes after the close is read by nobody, however much it is.
-          if (connection.state.t !== "closed") {
-            counters.bytesIn += bytes;
-            receive(connection, data);
-          }
-        },
-        binary: () => connections.close(connection, CloseCode.UNSUPPORTED_DATA, "text frames only"),
-        activity: () => {
-          connection.lastInputMs = now();
-        },
-        closed: (code, reason) => {
-          countClose(counters, connection.state.t === "closed" ? connection.state.code : undefined, code);
-          connections.departed(connection, reason || `closed ${code}`);
-        },
-      };
-    },
+    ...door,
 
     async start(endpoint, signal) {
       await life.start(endpoint, signal);
@@ -485,9 +404,6 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 /** Of a drain that a back end asked for, where the embedding program has none of its own. */
 const defaultDrainMs = 30_000;
-
-/** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
-const maxBatchRecords = 10_000;
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
