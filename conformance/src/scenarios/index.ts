@@ -14,6 +14,7 @@ import { presenceScenarios } from "./presence.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
 import { resumeScenarios } from "./resume.ts";
+import { slowSocketScenarios } from "./slow-sockets.ts";
 import { socketScenarios } from "./sockets.ts";
 import { twoDoorScenarios } from "./two-doors.ts";
 
@@ -43,6 +44,7 @@ export function scenarios<W extends World>(
 
     accountScenarios(world);
     socketScenarios(world);
+    slowSocketScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
     resumeScenarios(world);

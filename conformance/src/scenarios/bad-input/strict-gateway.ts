@@ -10,12 +10,17 @@ export interface StrictGateway extends GatewayAddress {
   stop(): Promise<void>;
 }
 
-export async function startStrictGateway(command: GatewayCommand): Promise<StrictGateway> {
+/** @param more `key=value` for `--set` */
+export async function startStrictGateway(
+  command: GatewayCommand,
+  more: readonly string[] = [],
+): Promise<StrictGateway> {
   const program = launch("the strict gateway", command, [
     "server.http_addr=127.0.0.1:0",
     `server.read_timeout=${strict.readTimeoutMs}ms`,
     `websocket.auth_timeout=${strict.authTimeoutMs}ms`,
     `jwt.issuer=${strict.issuer}`,
+    ...more,
   ]);
   const line = await program.waitForLine(/"message":"listening"/, 30_000);
   const { http_addr, metrics_addr, internal_addr } = asRecord(JSON.parse(line));
