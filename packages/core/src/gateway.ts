@@ -103,6 +103,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     limits: { ...defaultLimits, ...options.limits },
     memoryBytes: options.memoryBytes ?? (() => 0),
     counters,
+    log,
     now: () => performance.now(),
   });
   const { overfull } = admission;

@@ -91,7 +91,10 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     try {
       admit();
     } catch (thrown) {
-      const response = errorResponse(toConnectError(thrown), traceOf(request.headers.get("traceparent")).traceId);
+      const { traceId } = traceOf(request.headers.get("traceparent"));
+      // Of a body nothing was read, so nothing can follow on this connection.
+      const close = request.body === null ? {} : { connection: "close" };
+      const response = errorResponse(toConnectError(thrown), traceId, close);
       observer?.answered(methodLabel(request.method), "none", response.status, 0);
       return response;
     }

@@ -15,10 +15,12 @@ const now = (): number => performance.now();
 
 function open(limits: Partial<Limits>, memoryBytes: () => number = () => 0) {
   const counters = createCounters();
-  const admission = createAdmission({ limits: { ...defaultLimits, ...limits }, memoryBytes, counters, now });
+  const logged: string[] = [];
+  const log = (_level: string, message: string): void => void logged.push(message);
+  const admission = createAdmission({ limits: { ...defaultLimits, ...limits }, memoryBytes, counters, log, now });
   const running = new AbortController();
   admission.start(running.signal);
-  return { admission, counters, stop: () => running.abort() };
+  return { admission, counters, logged, stop: () => running.abort() };
 }
 
 /** "taken", or why not; every refusal says when to come again. */
@@ -86,7 +88,7 @@ const everything = ["taken", "taken", "taken"];
 
 test("memory past its bound: nothing new is taken and records wait, until it is well below again", async () => {
   let memory = 1000;
-  const { admission, counters, stop } = open({ memoryBytes: 1000 }, () => memory);
+  const { admission, counters, logged, stop } = open({ memoryBytes: 1000 }, () => memory);
   await vi.advanceTimersByTimeAsync(100);
   expect([work(admission), admission.memoryFreed()]).toEqual([everything, undefined]);
   memory = 1001;
@@ -103,6 +105,7 @@ test("memory past its bound: nothing new is taken and records wait, until it is 
   memory = 950;
   await vi.advanceTimersByTimeAsync(150);
   expect([waited, work(admission)]).toEqual(["over", everything]);
+  expect(logged).toEqual(["overloaded: nothing new is taken", "no longer overloaded"]);
   memory = 2000;
   await vi.advanceTimersByTimeAsync(100);
   waited = "still";

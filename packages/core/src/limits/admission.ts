@@ -1,5 +1,6 @@
 // What this gateway takes, so that it goes on well for those it has (docs/operations.md, "Overload"). Each refusal says when to come again.
 import { Code, type ConnectError } from "@connectrpc/connect";
+import type { Log } from "../adapters.ts";
 import type { Connection } from "../connection.ts";
 import { type Counters, count } from "../counters.ts";
 import { failure } from "../errors.ts";
@@ -34,6 +35,7 @@ export interface AdmissionOptions {
   readonly limits: Limits;
   readonly memoryBytes: () => number;
   readonly counters: Counters;
+  readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -63,12 +65,12 @@ const relievedShare = 0.8;
 const maxPauseMs = 5000;
 const pauseStepMs = 50;
 
-export function createAdmission({ limits, memoryBytes, counters, now }: AdmissionOptions): Admission {
+export function createAdmission({ limits, memoryBytes, counters, log, now }: AdmissionOptions): Admission {
   const { acceptRate, maxConnections, maxUnauthenticated, messagesPerSecond, bufferedBytes } = limits;
   const sockets = createTokenBucket(acceptRate, 2 * acceptRate, now);
   const messages =
     messagesPerSecond === 0 ? undefined : createTokenBucket(messagesPerSecond, Math.max(1, messagesPerSecond / 2), now);
-  const load = createLoad({ maxDelayMs, maxMemoryBytes: limits.memoryBytes, memoryBytes, now });
+  const load = createLoad({ maxDelayMs, maxMemoryBytes: limits.memoryBytes, memoryBytes, log, now });
 
   const refusal = (code: Code, why: string, reason: string, message: string, waitMs = retryAfterMs): ConnectError => {
     count(counters.refused, why);

@@ -1,4 +1,5 @@
 // How loaded this process is: by the delay of its event loop, and by its memory.
+import type { Log } from "../adapters.ts";
 
 export interface LoadOptions {
   /** Delay of the event loop, smoothed, past which the process is overloaded. */
@@ -7,6 +8,7 @@ export interface LoadOptions {
   readonly maxMemoryBytes: number;
   /** What the process has resident. */
   readonly memoryBytes: () => number;
+  readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
@@ -24,12 +26,13 @@ const weight = 0.3;
 /** Memory has to fall so far below its bound before the process counts as well again, so that it does not flutter. */
 const wellShare = 0.95;
 
-export function createLoad({ maxDelayMs, maxMemoryBytes, memoryBytes, now }: LoadOptions): Load {
+export function createLoad({ maxDelayMs, maxMemoryBytes, memoryBytes, log, now }: LoadOptions): Load {
   let delayMs = 0;
   let full = false;
+  let excess: Load["excess"];
   return {
     get excess() {
-      return full ? "memory" : delayMs > maxDelayMs ? "event_loop" : undefined;
+      return excess;
     },
     start(signal) {
       let dueMs = now() + intervalMs;
@@ -39,6 +42,12 @@ export function createLoad({ maxDelayMs, maxMemoryBytes, memoryBytes, now }: Loa
         dueMs = nowMs + intervalMs;
         if (maxMemoryBytes > 0) {
           full = memoryBytes() > maxMemoryBytes * (full ? wellShare : 1);
+        }
+        const before = excess;
+        excess = full ? "memory" : delayMs > maxDelayMs ? "event_loop" : undefined;
+        if (excess !== before) {
+          const message = excess === undefined ? "no longer overloaded" : "overloaded: nothing new is taken";
+          log("warn", message, { reason: excess ?? before, delay_ms: Math.round(delayMs) });
         }
       }, intervalMs);
       signal.addEventListener("abort", () => clearInterval(timer), { once: true });
