@@ -23,6 +23,7 @@ import { createTokenVerifier, type Identity } from "./identity/token.ts";
 import { createInternal } from "./internal.ts";
 import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
 import { createAdmission, defaultLimits } from "./limits/admission.ts";
+import { createBufferBudget } from "./limits/buffer-budget.ts";
 import {
   defaultDrainWindowMs,
   defaultMaxBodyBytes,
@@ -99,14 +100,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     now,
   });
   const { defer, maxBodyBytes = defaultMaxBodyBytes, removeTopic } = options;
-  const admission = createAdmission({
-    limits: { ...defaultLimits, ...options.limits },
-    memoryBytes: options.memoryBytes ?? (() => 0),
-    counters,
-    log,
-    now: () => performance.now(),
-  });
-  const { overfull } = admission;
+  const taken = { ...defaultLimits, ...options.limits };
+  const { memoryUse = () => 0 } = options;
+  const admission = createAdmission({ limits: taken, memoryUse, counters, log, now: () => performance.now() });
   const connections = createConnections({
     gatewayId,
     hub,
@@ -114,11 +110,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     verifyToken,
     limits,
     counters,
-    overfull,
     defer,
     log,
     now,
   });
+  const budget = createBufferBudget({ maxBytes: taken.bufferedBytes, sockets: connections, counters, log });
   const control = createControl({ hub, connections, revocations, log, now });
 
   const resume = createResume({
@@ -214,6 +210,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     const buried: Promise<void>[] = [];
     counters.recordsConsumed += records.length;
     for (const record of records) {
+      if (budget.room !== undefined) {
+        await budget.room;
+      }
       try {
         const { recipients, type, control: order, place, encode } = fromDownstreamRecord(record);
         if (order !== undefined) {
@@ -243,8 +242,6 @@ export function createGateway(options: GatewayOptions): Gateway {
       }
     }
     await Promise.all(buried);
-    // The fetch pauses while this is waited for.
-    await admission.memoryFreed();
   };
 
   // Calls: client → im-logic, over REST and over the socket.
@@ -396,6 +393,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       await life.start(endpoint, signal);
       connections.startSweep(life.stopped);
       admission.start(life.stopped);
+      budget.start(life.stopped);
     },
 
     stopped: life.stopped,

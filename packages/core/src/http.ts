@@ -91,12 +91,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     try {
       admit();
     } catch (thrown) {
-      const { traceId } = traceOf(request.headers.get("traceparent"));
-      // Of a body nothing was read, so nothing can follow on this connection.
-      const close = request.body === null ? {} : { connection: "close" };
-      const response = errorResponse(toConnectError(thrown), traceId, close);
-      observer?.answered(methodLabel(request.method), "none", response.status, 0);
-      return response;
+      return unread(request, thrown, observer);
     }
     return transcode(transcoder, request, c.env?.rawPath ?? rawPathOf(request), maxBodyBytes, observer);
   });
@@ -121,14 +116,19 @@ export async function transcode(
       signal: request.signal,
     });
   } catch (thrown) {
-    // The body is too large, or broke off: then nobody gets this answer. The rest is not read, so nothing can follow on this connection.
-    const { traceId } = traceOf(request.headers.get("traceparent"));
-    const response = errorResponse(toConnectError(thrown), traceId, { connection: "close" });
-    if (thrown instanceof ConnectError) {
-      observer?.answered(methodLabel(request.method), "none", response.status, 0);
-    }
-    return response;
+    // The body is too large, or broke off: then nobody gets this answer.
+    return unread(request, thrown, observer);
   }
+}
+
+/** Of a body not all was read, so nothing can follow on this connection. */
+function unread(request: Request, thrown: unknown, observer: Observer | undefined): Response {
+  const { traceId } = traceOf(request.headers.get("traceparent"));
+  const response = errorResponse(toConnectError(thrown), traceId, request.body === null ? {} : { connection: "close" });
+  if (thrown instanceof ConnectError) {
+    observer?.answered(methodLabel(request.method), "none", response.status, 0);
+  }
+  return response;
 }
 
 /** Path and query where nobody knows how they came. */

@@ -42,8 +42,8 @@ export interface GatewayOptions {
   readonly websocket?: Partial<WebSocketLimits>;
   /** What is taken at most. Defaults: `defaultLimits`. */
   readonly limits?: Partial<Limits>;
-  /** The process's resident memory, for `limits.memoryBytes`. Default: it is not looked at. */
-  readonly memoryBytes?: () => number;
+  /** What the process uses of the memory that it may: at 1 nothing new is taken. Default: it is not looked at. */
+  readonly memoryUse?: () => number;
   /** Default: 1 MiB. */
   readonly maxBodyBytes?: number;
   /** Query keys that are passed over though they are no field of the request. Default: none. */

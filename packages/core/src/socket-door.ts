@@ -59,7 +59,8 @@ export function createSocketDoor(options: SocketDoorOptions): SocketDoor {
     if (identity !== undefined && revocations.has(identity)) {
       return [CloseCode.TOKEN_INVALID, "token revoked"];
     }
-    return admission.overloaded ? [CloseCode.TRY_AGAIN_LATER, "overloaded"] : undefined;
+    const refused = admission.refusesOpened(connections, identity !== undefined);
+    return refused ? [CloseCode.TRY_AGAIN_LATER, "overloaded"] : undefined;
   };
 
   return {
@@ -69,8 +70,8 @@ export function createSocketDoor(options: SocketDoorOptions): SocketDoor {
         if (why !== undefined) {
           throw failure(Code.Unavailable, "NOT_READY", why, { retryAfterMs: 1000 });
         }
-        admission.admitSocket(connections.size, connections.unauthenticated);
         const { token, protocol } = upgradeCredential(path, headers);
+        admission.admitSocket(connections, token !== undefined);
         return { accepted: true, protocol, identity: token === undefined ? undefined : await verifyToken(token) };
       } catch (thrown) {
         const error = toConnectError(thrown);

@@ -53,7 +53,7 @@ afterEach(async () => {
 });
 
 export async function start(
-  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs" | "limits" | "memoryBytes"> & {
+  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs" | "limits" | "memoryUse"> & {
     producer?: (real: Producer) => Producer;
     consumer?: (real: Consumer) => Consumer;
     sendBufferBytes?: number;
@@ -93,7 +93,7 @@ export async function start(
     registry: options.registry ?? createMemoryRegistry(),
     ...(options.removeTopic === undefined ? {} : { removeTopic: options.removeTopic }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
-    ...(options.memoryBytes === undefined ? {} : { memoryBytes: options.memoryBytes }),
+    ...(options.memoryUse === undefined ? {} : { memoryUse: options.memoryUse }),
     ...(options.drainWindowMs === undefined ? {} : { drainWindowMs: options.drainWindowMs }),
     transport: createRouterTransport(({ service }) => {
       service(ConversationService, {

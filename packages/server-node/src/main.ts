@@ -1,4 +1,5 @@
 // The `im-gateway` command on Node.
+import { getHeapStatistics } from "node:v8";
 import { runGateway } from "@im-gateway/adapters/command";
 import { createLogic } from "@im-gateway/logic";
 import manifest from "../package.json" with { type: "json" };
@@ -10,4 +11,8 @@ await runGateway({
   serveGateway,
   createLogic,
   defer: setImmediate,
+  heapShare() {
+    const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+    return used / most;
+  },
 });

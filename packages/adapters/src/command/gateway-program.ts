@@ -1,5 +1,4 @@
 // The `im-gateway` command: configuration → parts → gateway → open port, and back again on SIGTERM. A runtime brings its server.
-import { totalmem } from "node:os";
 import { createGateway, type GatewayOptions } from "@im-gateway/core";
 import { formatAddress, type GatewayConfig, gatewayConfig } from "../config/index.ts";
 import { createLogger } from "../log/index.ts";
@@ -11,6 +10,7 @@ import { createGatewayParts } from "./gateway-parts.ts";
 import type { ServeGateway } from "./gateway-server.ts";
 import { serveInternal } from "./internal-server.ts";
 import { logFormat } from "./log-format.ts";
+import { createMemoryUse } from "./memory-use.ts";
 import { opened } from "./opened.ts";
 import { runProgram } from "./run-program.ts";
 import { tryNext } from "./try-next.ts";
@@ -23,6 +23,8 @@ export interface GatewayProgram {
   readonly serveGateway: ServeGateway;
   /** The im-logic to embed where the configuration names none. */
   readonly createLogic: CreateEmbeddedLogic;
+  /** How much of the largest heap that it may have the runtime uses, 0 to 1. Absent: it has no such limit. */
+  readonly heapShare?: () => number;
   /** As `createGateway` takes it. */
   readonly defer: NonNullable<GatewayOptions["defer"]>;
 }
@@ -66,8 +68,8 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
       ...(jwt.issuer === undefined ? {} : { issuer: jwt.issuer }),
     },
     websocket,
-    limits: { ...config.limits, memoryBytes: config.limits.memoryBytes || containerShare() },
-    memoryBytes: () => process.memoryUsage.rss(),
+    limits: config.limits,
+    memoryUse: createMemoryUse(config.limits.memoryBytes || undefined, program.heapShare),
     maxBodyBytes: server.maxBodyBytes,
     ...(server.allowedQueryKeys === undefined ? {} : { allowedQueryKeys: server.allowedQueryKeys }),
     unready: parts.unready,
@@ -152,9 +154,3 @@ const windowShare = 0.6;
 const httpShare = 0.75;
 /** What the parts have to let go once the drain's time is over, before they are left as they are. */
 const lateMs = 1000;
-
-/** Nine tenths of what the process may have, where its container has a limit; else 0. */
-function containerShare(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 && limit < totalmem() ? Math.floor(limit * 0.9) : 0;
-}

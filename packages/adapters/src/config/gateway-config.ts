@@ -173,7 +173,7 @@ const limits: Section<LimitsConfig> = v.optional(
       "memory_bytes",
       bytes({ min: 0, max: 2 ** 40 }),
       "0B",
-      "Resident memory past which nothing new is taken; 0B: nine tenths of the container's limit, where it has one",
+      "Resident memory from which on nothing new is taken; 0B: nine tenths of the container's, or the machine's",
     ),
   }),
   {},

@@ -1,7 +1,5 @@
 import { Code } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Socket } from "../adapters.ts";
-import { Connection } from "../connection.ts";
 import { createCounters } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { reasonOf, retryAfterMsOf } from "../errors.ts";
@@ -13,11 +11,16 @@ afterEach(() => void vi.useRealTimers());
 
 const now = (): number => performance.now();
 
-function open(limits: Partial<Limits>, memoryBytes: () => number = () => 0) {
+function open(limits: Partial<Limits>, memoryUse: () => number = () => 0) {
   const counters = createCounters();
   const logged: string[] = [];
-  const log = (_level: string, message: string): void => void logged.push(message);
-  const admission = createAdmission({ limits: { ...defaultLimits, ...limits }, memoryBytes, counters, log, now });
+  const admission = createAdmission({
+    limits: { ...defaultLimits, ...limits },
+    memoryUse,
+    counters,
+    log: (_level, message, fields) => logged.push(`${message} (${fields?.reason})`),
+    now,
+  });
   const running = new AbortController();
   admission.start(running.signal);
   return { admission, counters, logged, stop: () => running.abort() };
@@ -48,20 +51,23 @@ test("a bucket gives its burst at once, then its rate, and says when the next on
 
 describe("a socket", () => {
   const limits = { acceptRate: 1, maxConnections: 10, maxUnauthenticated: 3 };
-  test.each<readonly [string, number, number, string, string | undefined]>([
-    ["is taken", 9, 2, "taken", undefined],
-    ["is one too many", 10, 0, "Unavailable OVERLOADED", "connections"],
-    ["is one too many that has to authenticate", 9, 3, "Unavailable OVERLOADED", "unauthenticated"],
-  ])("that %s", (_what, size, unauthenticated, expected, counted) => {
+  test.each<readonly [string, number, number, boolean, string, string | undefined]>([
+    ["is taken", 9, 2, false, "taken", undefined],
+    ["is one too many", 10, 0, true, "Unavailable OVERLOADED", "connections"],
+    ["is one too many that has to authenticate", 9, 3, false, "Unavailable OVERLOADED", "unauthenticated"],
+    ["has a token, where too many have none", 9, 3, true, "taken", undefined],
+  ])("that %s", (_what, size, unauthenticated, hasToken, expected, counted) => {
     const { admission, counters } = open(limits);
-    expect(outcome(() => admission.admitSocket(size, unauthenticated))).toBe(expected);
-    expect([...counters.refused]).toEqual(counted === undefined ? [] : [[counted, 1]]);
+    const sockets = { size, unauthenticated };
+    expect(outcome(() => admission.admitSocket(sockets, hasToken))).toBe(expected);
+    expect(admission.refusesOpened(sockets, hasToken)).toBe(expected !== "taken");
+    expect([...counters.refused]).toEqual(counted === undefined ? [] : [[counted, 2]]);
   });
 
   test("that comes too soon after others", async () => {
     const { admission, counters } = open(limits);
-    const come = (): string => outcome(() => admission.admitSocket(0, 0));
-    expect([come(), come(), come()]).toEqual(["taken", "taken", "Unavailable RATE_LIMITED"]);
+    const come = (): string => outcome(() => admission.admitSocket({ size: 0, unauthenticated: 0 }, true));
+    expect([come(), come(), come()]).toEqual(["taken", "taken", "Unavailable OVERLOADED"]);
     await vi.advanceTimersByTimeAsync(1000);
     expect(come()).toBe("taken");
     expect([...counters.refused]).toEqual([["accept_rate", 1]]);
@@ -81,77 +87,54 @@ test("messages are taken at their rate; without one all of them", async () => {
 const work = (admission: Admission): readonly string[] => [
   outcome(admission.admitWork),
   outcome(admission.admitMessage),
-  outcome(() => admission.admitSocket(0, 0)),
+  outcome(() => admission.admitSocket({ size: 0, unauthenticated: 0 }, true)),
 ];
 const nothing = ["Unavailable OVERLOADED", "Unavailable OVERLOADED", "Unavailable OVERLOADED"];
 const everything = ["taken", "taken", "taken"];
 
-test("memory past its bound: nothing new is taken and records wait, until it is well below again", async () => {
-  let memory = 1000;
-  const { admission, counters, logged, stop } = open({ memoryBytes: 1000 }, () => memory);
-  await vi.advanceTimersByTimeAsync(100);
-  expect([work(admission), admission.memoryFreed()]).toEqual([everything, undefined]);
-  memory = 1001;
+test("memory past its bound for a second: nothing new is taken, until it is well below for a second", async () => {
+  let use = 0.99;
+  const { admission, counters, logged, stop } = open({}, () => use);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(work(admission)).toEqual(everything);
+  use = 1;
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(work(admission)).toEqual(everything);
   await vi.advanceTimersByTimeAsync(100);
   expect(work(admission)).toEqual(nothing);
   expect([...counters.refused]).toEqual([["memory", 3]]);
-  let waited = "still";
-  void admission.memoryFreed()?.then(() => {
-    waited = "over";
-  });
-  memory = 951;
-  await vi.advanceTimersByTimeAsync(1000);
-  expect([waited, admission.overloaded]).toEqual(["still", true]);
-  memory = 950;
-  await vi.advanceTimersByTimeAsync(150);
-  expect([waited, work(admission)]).toEqual(["over", everything]);
-  expect(logged).toEqual(["overloaded: nothing new is taken", "no longer overloaded"]);
-  memory = 2000;
-  await vi.advanceTimersByTimeAsync(100);
-  waited = "still";
-  void admission.memoryFreed()?.then(() => {
-    waited = "over";
-  });
-  await vi.advanceTimersByTimeAsync(5000);
-  expect(waited).toBe("over");
+  use = 0.95;
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(work(admission)).toEqual(nothing);
+  use = 0.94;
+  await vi.advanceTimersByTimeAsync(1100);
+  expect(work(admission)).toEqual(everything);
+  expect(logged).toEqual(["overloaded: nothing new is taken (memory)", "no longer overloaded (memory)"]);
   stop();
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("an event loop that is late again and again: nothing new is taken; one long turn is none", async () => {
-  const { admission } = open({});
+test("an event loop that is late for a second: nothing new is taken; a process that was frozen is none", async () => {
+  let clockMs = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => clockMs);
+  const { admission, logged } = open({});
+  /** The timer fires so late. */
   const late = async (ms: number): Promise<void> => {
-    // The clock goes on while no timer runs.
-    vi.setSystemTime(Date.now() + ms);
-    clock += ms;
+    clockMs += 100 + ms;
     await vi.advanceTimersByTimeAsync(100);
   };
-  let clock = 0;
-  vi.spyOn(performance, "now").mockImplementation(() => clock);
-  const step = async (ms: number): Promise<void> => {
-    clock += 100;
-    await late(ms);
-  };
-  await step(1500);
-  expect(admission.overloaded).toBe(false);
-  await step(1500);
+  await late(0);
+  await late(60_000);
+  expect(work(admission)).toEqual(everything);
+  await late(0);
+  await late(700);
+  await late(700);
+  expect(work(admission)).toEqual(everything);
+  await late(700);
   expect(work(admission)).toEqual(nothing);
-  for (let tick = 0; tick < 5; tick++) {
-    await step(0);
+  for (let tick = 0; tick < 11; tick++) {
+    await late(249);
   }
   expect(work(admission)).toEqual(everything);
-});
-
-test("past the budget of what waits, the fullest go until four fifths are left, and no more", () => {
-  const { admission, counters } = open({ bufferedBytes: 1000 });
-  const connection = (bufferedBytes: number): Connection => {
-    const socket: Socket = { bufferedBytes, write: () => 0, ping: () => {}, close: () => {} };
-    return new Connection(String(bufferedBytes), socket, { sendBufferBytes: 1e6 }, counters, 0);
-  };
-  const some = [100, 300, 250, 350].map(connection);
-  expect(admission.overfull(some)).toEqual([]);
-  const more = [...some, connection(1)];
-  expect(admission.overfull(more).map(({ id }) => id)).toEqual(["350"]);
-  expect(admission.overfull([...more, connection(400), connection(0)]).map(({ id }) => id)).toEqual(["400", "350"]);
-  expect([...counters.refused]).toEqual([["buffered_bytes", 3]]);
+  expect(logged).toEqual(["overloaded: nothing new is taken (event_loop)", "no longer overloaded (event_loop)"]);
 });

@@ -1,7 +1,6 @@
 // What this gateway takes, so that it goes on well for those it has (docs/operations.md, "Overload"). Each refusal says when to come again.
 import { Code, type ConnectError } from "@connectrpc/connect";
 import type { Log } from "../adapters.ts";
-import type { Connection } from "../connection.ts";
 import { type Counters, count } from "../counters.ts";
 import { failure } from "../errors.ts";
 import { createLoad } from "./load.ts";
@@ -18,8 +17,6 @@ export interface Limits {
   readonly messagesPerSecond: number;
   /** What may wait for slow readers, of all sockets together: past it the fullest are closed. */
   readonly bufferedBytes: number;
-  /** Resident memory past which nothing new is taken; 0: it is not looked at. */
-  readonly memoryBytes: number;
 }
 
 export const defaultLimits: Limits = {
@@ -28,31 +25,37 @@ export const defaultLimits: Limits = {
   maxUnauthenticated: 2000,
   messagesPerSecond: 0,
   bufferedBytes: 256 * 1024 * 1024,
-  memoryBytes: 0,
 };
 
 export interface AdmissionOptions {
   readonly limits: Limits;
-  readonly memoryBytes: () => number;
+  /** As `createGateway` takes it. */
+  readonly memoryUse: () => number;
   readonly counters: Counters;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }
 
+/** Sockets that are open now. */
+export interface OpenSockets {
+  readonly size: number;
+  readonly unauthenticated: number;
+}
+
 export interface Admission {
-  /** @throws ConnectError unavailable: one socket more would be too many, now or at all */
-  admitSocket(open: number, unauthenticated: number): void;
+  /**
+   * @param open how many there are
+   * @param hasToken who sends none yet is one of those who may be only so many
+   * @throws ConnectError unavailable: one socket more would be too many, now or at all
+   */
+  admitSocket(open: OpenSockets, hasToken: boolean): void;
+  /** Whether an upgrade that was admitted has to go all the same: others were faster, or the process is overloaded by now. */
+  refusesOpened(open: OpenSockets, authenticated: boolean): boolean;
   /** @throws ConnectError resource_exhausted: one message more is too many for this second */
   admitMessage(): void;
   /** @throws ConnectError unavailable while the process is overloaded */
   admitWork(): void;
-  /** Something is short: nothing new is taken. */
-  readonly overloaded: boolean;
-  /** Past the budget of bytes: the fullest first, until what stays is well below it. */
-  overfull(connections: readonly Connection[]): readonly Connection[];
-  /** Resolves when records may be taken again: waits while memory is short, and no longer than a few seconds. */
-  memoryFreed(): Promise<void> | undefined;
   /** Measures until the signal aborts. */
   start(signal: AbortSignal): void;
 }
@@ -60,22 +63,39 @@ export interface Admission {
 const maxDelayMs = 500;
 /** Who is refused comes again after so long, and up to twice that: not all at the same moment. */
 const retryAfterMs = 1000;
-/** What stays of the budget when it was overrun. */
-const relievedShare = 0.8;
-const maxPauseMs = 5000;
-const pauseStepMs = 50;
+/** Sockets up to five times that: their hint has whole seconds only. */
+const socketSpread = 4;
 
-export function createAdmission({ limits, memoryBytes, counters, log, now }: AdmissionOptions): Admission {
-  const { acceptRate, maxConnections, maxUnauthenticated, messagesPerSecond, bufferedBytes } = limits;
+/** What there is too much of for one socket more. */
+type Excess = "event_loop" | "memory" | "connections" | "unauthenticated" | "accept_rate";
+
+const socketMessages: Readonly<Record<Excess, string>> = {
+  event_loop: "too busy for more",
+  memory: "too busy for more",
+  connections: "too many sockets are open",
+  unauthenticated: "too many sockets have to authenticate",
+  accept_rate: "too many sockets at once",
+};
+
+export function createAdmission({ limits, memoryUse, counters, log, now }: AdmissionOptions): Admission {
+  const { acceptRate, maxConnections, maxUnauthenticated, messagesPerSecond } = limits;
   const sockets = createTokenBucket(acceptRate, 2 * acceptRate, now);
   const messages =
     messagesPerSecond === 0 ? undefined : createTokenBucket(messagesPerSecond, Math.max(1, messagesPerSecond / 2), now);
-  const load = createLoad({ maxDelayMs, maxMemoryBytes: limits.memoryBytes, memoryBytes, log, now });
+  const load = createLoad({ maxDelayMs, memoryUse, log, now });
 
-  const refusal = (code: Code, why: string, reason: string, message: string, waitMs = retryAfterMs): ConnectError => {
+  const refusal = (code: Code, why: string, reason: string, message: string, spread = 1): ConnectError => {
     count(counters.refused, why);
-    return failure(code, reason, message, { retryAfterMs: Math.ceil(waitMs * (1 + Math.random())) });
+    return failure(code, reason, message, { retryAfterMs: Math.ceil(retryAfterMs * (1 + spread * Math.random())) });
   };
+
+  const excessOf = ({ size, unauthenticated }: OpenSockets, hasToken: boolean): Excess | undefined =>
+    load.excess ??
+    (size >= maxConnections
+      ? "connections"
+      : !hasToken && unauthenticated >= maxUnauthenticated
+        ? "unauthenticated"
+        : undefined);
 
   const admitWork = (): void => {
     const { excess } = load;
@@ -85,59 +105,27 @@ export function createAdmission({ limits, memoryBytes, counters, log, now }: Adm
   };
 
   return {
-    admitSocket(open, unauthenticated) {
-      admitWork();
-      if (open >= maxConnections) {
-        throw refusal(Code.Unavailable, "connections", "OVERLOADED", "too many sockets are open", 5000);
+    admitSocket(open, hasToken) {
+      const excess = excessOf(open, hasToken) ?? (sockets.take() > 0 ? "accept_rate" : undefined);
+      if (excess !== undefined) {
+        throw refusal(Code.Unavailable, excess, "OVERLOADED", socketMessages[excess], socketSpread);
       }
-      if (unauthenticated >= maxUnauthenticated) {
-        throw refusal(Code.Unavailable, "unauthenticated", "OVERLOADED", "too many sockets have to authenticate");
+    },
+    refusesOpened(open, authenticated) {
+      const excess = excessOf(open, authenticated);
+      if (excess !== undefined) {
+        count(counters.refused, excess);
       }
-      const waitMs = sockets.take();
-      if (waitMs > 0) {
-        throw refusal(Code.Unavailable, "accept_rate", "RATE_LIMITED", "too many sockets at once", retryAfterMs);
-      }
+      return excess !== undefined;
     },
     admitMessage() {
       admitWork();
-      const waitMs = messages?.take() ?? 0;
-      if (waitMs > 0) {
+      if (messages !== undefined && messages.take() > 0) {
         const text = "more messages than this gateway takes in a second";
-        throw refusal(Code.ResourceExhausted, "messages", "RATE_LIMITED", text, Math.max(waitMs, retryAfterMs));
+        throw refusal(Code.ResourceExhausted, "messages", "RATE_LIMITED", text);
       }
     },
     admitWork,
-    get overloaded() {
-      return load.excess !== undefined;
-    },
-    overfull(connections) {
-      let sum = connections.reduce((bytes, connection) => bytes + connection.bufferedBytes, 0);
-      if (sum <= bufferedBytes) {
-        return [];
-      }
-      const fullest = connections
-        .map((connection) => ({ connection, bytes: connection.bufferedBytes }))
-        .sort((one, other) => other.bytes - one.bytes);
-      const chosen: Connection[] = [];
-      for (const { connection, bytes } of fullest) {
-        if (sum <= bufferedBytes * relievedShare) {
-          break;
-        }
-        sum -= bytes;
-        chosen.push(connection);
-      }
-      count(counters.refused, "buffered_bytes", chosen.length);
-      return chosen;
-    },
-    memoryFreed() {
-      return load.excess === "memory" ? memoryFreed() : undefined;
-    },
     start: load.start,
   };
-
-  async function memoryFreed(): Promise<void> {
-    for (let waitedMs = 0; load.excess === "memory" && waitedMs < maxPauseMs; waitedMs += pauseStepMs) {
-      await new Promise((resolve) => setTimeout(resolve, pauseStepMs));
-    }
-  }
 }

@@ -1,13 +1,12 @@
 // How loaded this process is: by the delay of its event loop, and by its memory.
 import type { Log } from "../adapters.ts";
+import { createAlarm } from "./alarm.ts";
 
 export interface LoadOptions {
-  /** Delay of the event loop, smoothed, past which the process is overloaded. */
+  /** Delay of the event loop from which on the process is overloaded, when it lasts. */
   readonly maxDelayMs: number;
-  /** Memory past which it is; 0: it is not looked at. */
-  readonly maxMemoryBytes: number;
-  /** What the process has resident. */
-  readonly memoryBytes: () => number;
+  /** As `createGateway` takes it. */
+  readonly memoryUse: () => number;
   readonly log: Log;
   /** Monotonic milliseconds. */
   readonly now: () => number;
@@ -21,15 +20,28 @@ export interface Load {
 }
 
 const intervalMs = 100;
-/** Of each measurement in the smoothed delay: some in a row must be bad, and one good one does not make up for them. */
-const weight = 0.3;
-/** Memory has to fall so far below its bound before the process counts as well again, so that it does not flutter. */
-const wellShare = 0.95;
+/** One long turn, or a process that was frozen, is no overload: when it is seen it is over. */
+const holdMs = 1000;
+/** Of the bounds: below it the process counts as well again, so that it does not flutter. */
+const wellShare = { delay: 0.5, memory: 0.95 };
 
-export function createLoad({ maxDelayMs, maxMemoryBytes, memoryBytes, log, now }: LoadOptions): Load {
-  let delayMs = 0;
-  let full = false;
+export function createLoad({ maxDelayMs, memoryUse, log, now }: LoadOptions): Load {
+  const delay = createAlarm({ raiseAt: maxDelayMs, clearBelow: maxDelayMs * wellShare.delay, holdMs });
+  const memory = createAlarm({ raiseAt: 1, clearBelow: wellShare.memory, holdMs });
   let excess: Load["excess"];
+
+  const measure = (delayMs: number, nowMs: number): void => {
+    const use = memoryUse();
+    delay.sample(delayMs, nowMs);
+    memory.sample(use, nowMs);
+    const before = excess;
+    excess = memory.raised ? "memory" : delay.raised ? "event_loop" : undefined;
+    if (excess !== before) {
+      const fields = { reason: excess ?? before, delay_ms: Math.round(delayMs), memory_percent: Math.round(use * 100) };
+      log("warn", excess === undefined ? "no longer overloaded" : "overloaded: nothing new is taken", fields);
+    }
+  };
+
   return {
     get excess() {
       return excess;
@@ -38,17 +50,8 @@ export function createLoad({ maxDelayMs, maxMemoryBytes, memoryBytes, log, now }
       let dueMs = now() + intervalMs;
       const timer = setInterval(() => {
         const nowMs = now();
-        delayMs += weight * (Math.max(0, nowMs - dueMs) - delayMs);
+        measure(Math.max(0, nowMs - dueMs), nowMs);
         dueMs = nowMs + intervalMs;
-        if (maxMemoryBytes > 0) {
-          full = memoryBytes() > maxMemoryBytes * (full ? wellShare : 1);
-        }
-        const before = excess;
-        excess = full ? "memory" : delayMs > maxDelayMs ? "event_loop" : undefined;
-        if (excess !== before) {
-          const message = excess === undefined ? "no longer overloaded" : "overloaded: nothing new is taken";
-          log("warn", message, { reason: excess ?? before, delay_ms: Math.round(delayMs) });
-        }
       }, intervalMs);
       signal.addEventListener("abort", () => clearInterval(timer), { once: true });
     },

@@ -34,7 +34,6 @@ function start(): { connections: Connections; told: Told[] } {
     verifyToken: () => Promise.reject(new Error("nobody sends a token")),
     limits: defaultWebSocketLimits,
     counters,
-    overfull: () => [],
     defer: undefined,
     log,
     now,

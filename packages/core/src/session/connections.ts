@@ -24,8 +24,6 @@ export interface ConnectionsOptions {
   readonly verifyToken: VerifyToken;
   readonly limits: WebSocketLimits;
   readonly counters: Counters;
-  /** Those that have to go because all together have too much waiting. */
-  readonly overfull: (connections: readonly Connection[]) => readonly Connection[];
   readonly defer: ((run: () => void) => void) | undefined;
   readonly log: Log;
   readonly now: () => number;
@@ -38,6 +36,8 @@ export interface Connections {
   readonly unauthenticated: number;
   /** What waits for slow readers. */
   readonly bufferedBytes: number;
+  /** What sockets hold that were closed and are not gone yet. */
+  readonly leavingBytes: number;
   /** @param identity absent: a first `auth` frame has to come in time */
   open(socket: Socket, identity: Identity | undefined): Connection;
   /** The socket is gone, or the peer has closed it. */
@@ -81,9 +81,11 @@ const mayNeverBeRead: ReadonlySet<CloseCode> = new Set([CloseCode.SLOW_CONSUMER,
 const assertSlice = 1000;
 
 export function createConnections(options: ConnectionsOptions): Connections {
-  const { gatewayId, hub, userEvents, verifyToken, limits, counters, overfull, log, now } = options;
+  const { gatewayId, hub, userEvents, verifyToken, limits, counters, log, now } = options;
   /** Upgraded, not authenticated yet. */
   const waiting = new Set<Connection>();
+  /** Closed, and the socket is not gone yet. */
+  const leaving = new Set<Connection>();
   const turn = createTurn(options.defer, (connection) => close(connection, CloseCode.SLOW_CONSUMER, "slow consumer"));
 
   const held = createHeld({ turn, counters, limits, now });
@@ -154,6 +156,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return;
     }
     const identity = connection.close(code, reason);
+    leaving.add(connection);
     // By reason, so that where one repeats the other is still written.
     log(mayNeverBeRead.has(code) ? "warn" : "debug", `connection closed: ${reason}`, {
       close_code: code,
@@ -166,9 +169,6 @@ export function createConnections(options: ConnectionsOptions): Connections {
 
   const sweep = (): void => {
     held.sweep();
-    for (const connection of overfull(everybody())) {
-      close(connection, CloseCode.SLOW_CONSUMER, "slow consumer: all together have too much waiting");
-    }
     const nowMs = now();
     for (const connection of everybody()) {
       switch (sweepVerdict(connection, limits, nowMs)) {
@@ -206,7 +206,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       return waiting.size;
     },
     get bufferedBytes() {
-      return everybody().reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
+      return bytesOf(everybody());
+    },
+    get leavingBytes() {
+      return bytesOf([...leaving]);
     },
     turn,
     send: held.send,
@@ -229,6 +232,7 @@ export function createConnections(options: ConnectionsOptions): Connections {
     },
 
     departed(connection, reason) {
+      leaving.delete(connection);
       leave(connection, connection.closed(), reason);
     },
 
@@ -300,6 +304,10 @@ export function createConnections(options: ConnectionsOptions): Connections {
       signal.addEventListener("abort", stop, { once: true });
     },
   };
+}
+
+function bytesOf(connections: readonly Connection[]): number {
+  return connections.reduce((sum, { bufferedBytes }) => sum + bufferedBytes, 0);
 }
 
 /** Without `did` a connection is its own device. */
