@@ -10,6 +10,7 @@ import { historyScenarios } from "./history.ts";
 import { expectCleanLogs, logScenarios } from "./logs.ts";
 import { messageScenarios } from "./messages.ts";
 import { metricScenarios } from "./metrics.ts";
+import { overloadScenarios } from "./overload.ts";
 import { presenceScenarios } from "./presence.ts";
 import { pushScenarios } from "./push.ts";
 import { restartScenarios } from "./restarts.ts";
@@ -45,6 +46,7 @@ export function scenarios<W extends World>(
     accountScenarios(world);
     socketScenarios(world);
     slowSocketScenarios(world);
+    overloadScenarios(world);
     messageScenarios(world);
     pushScenarios(world);
     resumeScenarios(world);
