@@ -33,7 +33,7 @@ it("are the fallback while discovery finds nothing, and what it finds from then 
   await registry.close();
 });
 
-it("are none without a fallback, and return to the fallback when all instances are gone", async () => {
+it("are none at first without a fallback; when all instances are gone they are the fallback, or else the last ones", async () => {
   const registry = createMemoryRegistry();
   const { signal } = new AbortController();
   const fallback = { address: "localhost", port: 9001 };
@@ -43,8 +43,10 @@ it("are none without a fallback, and return to the fallback when all instances a
   const registration = await registry.register(instance("a", 1001), signal);
   expect(found.current()).toHaveLength(1);
   await registration.release();
-  expect(found.current()).toEqual([]);
+  expect(found.current()).toEqual([{ address: "127.0.0.1", port: 1001 }]);
   expect(withFallback.current()).toEqual([fallback]);
+  await registry.register(instance("b", 1002), signal);
+  expect(found.current().map(({ port }) => port)).toEqual([1002]);
   await registry.close();
 });
 

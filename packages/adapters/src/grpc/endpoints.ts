@@ -28,22 +28,22 @@ export interface Endpoints extends EndpointSource {
 }
 
 /**
- * The instances of a service as the registry lists them, or the fallback while it lists none. While the registry is
- * away the last list stays.
+ * The instances of a service as the registry lists them. While it lists none, the fallback, or without one the last
+ * instances that it listed: after an outage of the registry their leases may be over though they live, and an address
+ * that may answer is better than none. While the registry is away the last list stays.
  */
 export function createEndpoints(options: EndpointsOptions): Endpoints {
   const { registry, serviceName, fallback, log } = options;
-  const nothingFound = fallback === undefined ? [] : [fallback];
   const closing = new AbortController();
   const listeners = new Set<() => void>();
-  let known: readonly Endpoint[] = nothingFound;
+  let known: readonly Endpoint[] = fallback === undefined ? [] : [fallback];
 
   const watching = registry
     .watch(
       serviceName,
       (instances) => {
         const found = distinct(instances);
-        const next = found.length > 0 ? found : nothingFound;
+        const next = found.length > 0 ? found : fallback === undefined ? known : [fallback];
         if (sameEndpoints(known, next)) return;
         known = next;
         log("info", "endpoints changed", {
