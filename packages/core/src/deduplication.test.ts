@@ -61,7 +61,11 @@ describe.each(["on its way", "stored"])("the id of a message that is %s", (state
     ["another conversation", { conversationId: "d" }, "CLIENT_MSG_ID_REUSED"],
     ["another type", { messageType: 2 }, "CLIENT_MSG_ID_REUSED"],
     ["other content", { content: "hellp" }, "CLIENT_MSG_ID_REUSED"],
-    ["what moves from one field to the next", { conversationId: "c\n1", content: "" }, "CLIENT_MSG_ID_REUSED"],
+    [
+      "content that was the end of the conversation's id",
+      { conversationId: "", content: "chello" },
+      "CLIENT_MSG_ID_REUSED",
+    ],
     ["the same again", {}, "duplicate"],
   ];
   test.each(repeats)("with %s: %s", async (_what, changes, outcome) => {
@@ -170,4 +174,12 @@ test("whatever is sent, stored and refused: of each message one is accepted for 
       expect(window.busyUsers).toBe(0);
     }),
   );
+});
+
+test("two messages whose fields put together are the same text are two messages", async () => {
+  const { send, waiting } = open();
+  const first = send({ conversationId: "c", content: "2\nx" });
+  waiting[0]?.stores();
+  await first;
+  expect(await send({ conversationId: "c\n1", messageType: 2, content: "x" })).toBe("CLIENT_MSG_ID_REUSED");
 });

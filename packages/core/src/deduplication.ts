@@ -132,7 +132,8 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
  * purpose loses a message of their own.
  */
 function fingerprint({ conversationId, messageType, content }: OutgoingMessage): number {
-  const text = `${conversationId}\n${messageType}\n${content}`;
+  // With the length of the id before it, which may contain anything.
+  const text = `${conversationId.length}:${conversationId}${messageType}:${content}`;
   // FNV-1a, and the same with another start and prime.
   let one = 0x811c9dc5;
   let other = 0x9e3779b9;

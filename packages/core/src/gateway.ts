@@ -43,7 +43,7 @@ import { createUserEvents } from "./session/user-events.ts";
 import { createSocketDoor, type SocketDoor } from "./socket-door.ts";
 import { newTrace, type Trace, traceIdOf } from "./trace.ts";
 import { type Unreadable, unreadableResponse } from "./unreadable.ts";
-import { type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
+import { checkOutgoing, type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
 export interface Gateway extends SocketDoor {
   readonly gatewayId: string;
@@ -197,6 +197,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<string> => {
     admission.admitMessage();
+    checkOutgoing(message);
     const origin = { gatewayId, gatewayEpoch: life.epoch, topic: topics.upstream.name };
     const send = () => sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
     const status = await deduplication.once(sender.userId, message, send);

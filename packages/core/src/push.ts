@@ -47,18 +47,25 @@ export function createPush(options: PushOptions): ServiceImpl<typeof PushService
       const delivered: string[] = [];
       const offline: string[] = [];
       let receivers = 0;
+      const droppedBefore = counters.deliveriesDropped;
       for (const userId of new Set(userIds)) {
-        const taken = send(encoded, place, ofUser(userId));
-        (taken === 0 ? offline : delivered).push(userId);
+        const here = [...ofUser(userId)];
+        const taken = send(encoded, place, here);
+        if (taken > 0) {
+          delivered.push(userId);
+        } else if (here.length === 0) {
+          offline.push(userId);
+        }
         receivers += taken;
       }
-      countDelivery(counters, frame?.type ?? "", receivers);
+      countDelivery(counters, frame?.type ?? "", receivers, counters.deliveriesDropped - droppedBefore);
       return { delivered, offline };
     },
 
     broadcast({ frame }) {
+      const droppedBefore = counters.deliveriesDropped;
       const delivered = send(encode(frame), placeOf(frame), hub.all());
-      countDelivery(counters, frame?.type ?? "", delivered);
+      countDelivery(counters, frame?.type ?? "", delivered, counters.deliveriesDropped - droppedBefore);
       return { delivered };
     },
 

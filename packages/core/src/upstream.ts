@@ -1,6 +1,7 @@
 // A message on its way to Kafka: what a client sent and who sent it → the record on `upstream`.
 import type { MessageType, UpstreamRecord } from "@im-gateway/proto";
 import type { ProducerRecord } from "./adapters.ts";
+import { invalidFields } from "./errors.ts";
 import { encodeUpstreamRecord } from "./record/codec.ts";
 import type { Trace } from "./trace.ts";
 
@@ -24,6 +25,16 @@ export interface Origin {
   readonly gatewayId: string;
   readonly gatewayEpoch: number;
   readonly topic: string;
+}
+
+/** As the contract has it of the message that comes over REST. */
+const maxClientMsgId = 128;
+
+/** @throws ConnectError invalid_argument: of what comes as a frame nobody has checked it yet */
+export function checkOutgoing({ clientMsgId }: OutgoingMessage): void {
+  if (clientMsgId.length > maxClientMsgId && [...clientMsgId].length > maxClientMsgId) {
+    throw invalidFields({ field: "client_msg_id", description: `is longer than ${maxClientMsgId} characters` });
+  }
 }
 
 export function toUpstreamRecord(

@@ -547,7 +547,7 @@ export type SendMessageData = {
   conversation_id: string;
   message_type: MessageType;
   content: string;
-  /** Chosen by the client, one for each message: sending again with the same one stores nothing twice. */
+  /** Chosen by the client, one for each message, at most 128 characters: sending again with the same one stores nothing twice. */
   client_msg_id: string;
 };
 

@@ -1927,7 +1927,7 @@ export const asyncapi: JsonObject = {
           "client_msg_id": {
             "type": "string",
             "minLength": 1,
-            "description": "Chosen by the client, one for each message: sending again with the same one stores nothing twice."
+            "description": "Chosen by the client, one for each message, at most 128 characters: sending again with the same one stores nothing twice."
           }
         },
         "required": [

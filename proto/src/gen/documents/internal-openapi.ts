@@ -635,7 +635,7 @@ export const internalOpenapi: JsonObject = {
             "items": {
               "type": "string"
             },
-            "description": "A connection took the frame."
+            "description": "A connection took the frame. A user who is here and too slow for a frame that may be dropped (typing, online-status) is in neither list."
           },
           "offline": {
             "type": "array",

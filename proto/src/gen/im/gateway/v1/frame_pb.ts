@@ -277,7 +277,7 @@ export type SendMessage = Message<"im.gateway.v1.SendMessage"> & {
   content: string;
 
   /**
-   * Chosen by the client, one for each message: sending again with the same one stores nothing twice.
+   * Chosen by the client, one for each message, at most 128 characters: sending again with the same one stores nothing twice.
    *
    * @generated from field: string client_msg_id = 4;
    */

@@ -76,7 +76,7 @@ export const PushRequestSchema: GenMessage<PushRequest> = /*@__PURE__*/
  */
 export type PushResponse = Message<"im.gateway.v1.PushResponse"> & {
   /**
-   * A connection took the frame.
+   * A connection took the frame. A user who is here and too slow for a frame that may be dropped (typing, online-status) is in neither list.
    *
    * @generated from field: repeated string delivered = 1;
    */
