@@ -138,6 +138,11 @@ export function messageScenarios(world: () => World): void {
         reason: "CLIENT_MSG_ID_REUSED",
         client_msg_id: message.client_msg_id,
       });
+      const long = { ...message, client_msg_id: "x".repeat(129) };
+      const longId = a.send("send-message", long);
+      const tooLong = { code: "invalid_argument", client_msg_id: long.client_msg_id };
+      expect((await a.next("error", ({ message_id }) => message_id === longId)).data).toMatchObject(tooLong);
+      expect((await rest(first(), "POST", "/messages", { token: alice.accessToken, body: long })).status).toBe(400);
       await a.say(conversationId, "after");
       await a.next("message-stored", ({ data }) => data.seq_id === 2);
       const history = await rest(first(), "GET", `/conversations/${conversationId}/messages`, {

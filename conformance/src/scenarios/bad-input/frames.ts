@@ -79,17 +79,6 @@ const envelopes: Readonly<Record<string, BadFrame>> = {
 
 /** What a frame that calls a method can get wrong besides. */
 const calls: Readonly<Record<string, BadFrame>> = {
-  "a client_msg_id of 129 characters": {
-    text: frame("send-message", {
-      conversation_id: "c",
-      message_type: 1,
-      content: contentMark,
-      client_msg_id: "x".repeat(129),
-    }),
-    code: "invalid_argument",
-    reason: "INVALID_FIELD",
-    type: "send-message",
-  },
   "a call of a service that is not there": {
     text: call("im.logic.v1.FlyService/Fly"),
     code: "unimplemented",
