@@ -368,6 +368,18 @@ test("sockets are told when records are gone before they were delivered, and sta
   expect(gateway.counters.recordFailures.get("downstream")?.get("RECORDS_LOST")).toBe(1);
 });
 
+test("a user who is away while records are lost is told on coming back", async () => {
+  const { open, gateway, bus } = await start();
+  const client = await open("alice");
+  const away = await open("bob");
+  away.events.closed(1006, "");
+  await bus.removeTopic("downstream-g1", forever);
+  await expect.poll(() => shown(client)).toEqual(["connected", "resync-required"]);
+  const back = await open("bob");
+  await expect.poll(() => shown(back)).toEqual(["connected", "resync-required"]);
+  expect(gateway.connections).toBe(2);
+});
+
 test("an upgrade that was accepted just before the drain is closed 1012, and nobody is told that it was there", async () => {
   const { gateway, logged } = await start();
   const upgrade = await gateway.upgrade({ path: `/ws?token=${await token("alice")}`, headers: new Headers() });

@@ -300,7 +300,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     epoch: () => life.epoch,
     deliver,
     onFlow: connections.held.ring.started,
-    onGap: () => connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } }),
+    onGap() {
+      connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
+      connections.held.ring.lost();
+    },
     onTaken: () => life.evict(),
     counters,
     log,

@@ -29,7 +29,7 @@ export interface Settlement {
 }
 
 export interface Held {
-  readonly ring: Pick<Ring, "started" | "users" | "bytes">;
+  readonly ring: Pick<Ring, "started" | "lost" | "users" | "bytes">;
   /** Keeps a frame for those of the users that may be back soon. @returns how many that are */
   keep(userIds: readonly string[], type: string, place: Place | undefined, encode: () => EncodedFrame): number;
   /** Connections with a gate. */

@@ -94,3 +94,15 @@ test("a hundred thousand frames of many users stay within the bound, at a cost t
   expect(names(ring.returned("u4999")?.kept)).toEqual(["f99999"]);
   expect(ring.returned("u1")).toEqual({ kept: [], gap: true });
 });
+
+test("records are lost while a user is away: told on coming back, also who was not here since the gateway started", () => {
+  let nowMs = startMs;
+  const ring = createRing({ windowMs: 1000, now: () => nowMs });
+  ring.left("here-before");
+  ring.lost();
+  ring.started();
+  expect(ring.returned("here-before")).toEqual({ kept: [], gap: true });
+  expect(ring.returned("new")).toEqual({ kept: [], gap: true });
+  nowMs += 1000;
+  expect(ring.returned("later")).toBeUndefined();
+});

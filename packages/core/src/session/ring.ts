@@ -25,6 +25,8 @@ export interface Ring {
   readonly bytes: number;
   /** Records flow: from the first time on, the window of the gateway's own start runs. */
   started(): void;
+  /** Records are gone that nobody here has seen: whoever they may have been for is told on coming back. */
+  lost(): void;
   /** The user's last connection is gone. */
   left(userId: string): void;
   /** Whether a frame for this user, who is not here, is to be kept: it is no lossy one, and the user was here within the window, or the gateway started within it. */
@@ -75,6 +77,7 @@ export function createRing({
   now,
 }: RingOptions): Ring {
   let startedMs: number | undefined;
+  let lostMs = Number.NEGATIVE_INFINITY;
   const absents = new Map<string, Absent>();
   /** Of all users, oldest first, from `head` on; with some that are gone. */
   let order: Item[] = [];
@@ -153,6 +156,13 @@ export function createRing({
       startedMs ??= now();
     },
 
+    lost() {
+      lostMs = now();
+      for (const absent of absents.values()) {
+        absent.gap = true;
+      }
+    },
+
     left(userId) {
       if (windowMs > 0 && !absents.has(userId)) {
         const nowMs = now();
@@ -194,7 +204,8 @@ export function createRing({
     returned(userId) {
       const absent = absents.get(userId);
       if (absent === undefined) {
-        return undefined;
+        const wanted = lostMs - (startedMs ?? lostMs) < windowMs && now() - lostMs < windowMs;
+        return wanted ? { kept: [], gap: true } : undefined;
       }
       const { items: kept, gap } = absent;
       forget(userId, absent);
