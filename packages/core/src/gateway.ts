@@ -220,6 +220,9 @@ export function createGateway(options: GatewayOptions): Gateway {
           control.obey(order);
           continue;
         }
+        if (recipients.broadcast && type === "resync-required") {
+          connections.held.ring.lost();
+        }
         let frame: EncodedFrame | undefined;
         let receivers = 0;
         const droppedBefore = counters.deliveriesDropped;
@@ -293,6 +296,12 @@ export function createGateway(options: GatewayOptions): Gateway {
 
   // Life.
 
+  /** Those who are here are told now, those who are away when they come back. */
+  const recordsLost = (reason: string): void => {
+    connections.tellAll({ case: "resyncRequired", value: { reason } });
+    connections.held.ring.lost();
+  };
+
   const consumption = createConsumption({
     consumer,
     topic: { name: `${topics.downstreamPrefix}${gatewayId}`, partitions: 1, retentionMs: downstreamRetentionMs },
@@ -300,10 +309,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     epoch: () => life.epoch,
     deliver,
     onFlow: connections.held.ring.started,
-    onGap() {
-      connections.tellAll({ case: "resyncRequired", value: { reason: "RECORDS_LOST" } });
-      connections.held.ring.lost();
-    },
+    onGap: () => recordsLost("RECORDS_LOST"),
     onTaken: () => life.evict(),
     counters,
     log,
@@ -317,13 +323,11 @@ export function createGateway(options: GatewayOptions): Gateway {
     assert() {
       connections.assert();
       // im-logic may have taken them for gone meanwhile, and routed nothing to them.
-      connections.tellAll({ case: "resyncRequired", value: { reason: "REGISTRATION_LOST" } });
+      recordsLost("REGISTRATION_LOST");
     },
     farewell: createFarewell({ connections, windowMs }),
-    async flush(signal) {
-      await userEvents.settled(signal);
-      await producer.close();
-    },
+    settle: userEvents.settled,
+    close: producer.close,
     recordsTaken: () => counters.recordsConsumed,
     removeOwnTopic: removeTopic && ((signal) => removeTopic(`${topics.downstreamPrefix}${gatewayId}`, signal)),
     log,

@@ -11,8 +11,10 @@ export interface LifecycleOptions {
   /** Tells im-logic of every connection anew: the key had gone, and the epoch is another. */
   readonly assert: () => void;
   readonly farewell: Farewell;
-  /** What is still to be published is, as far as the signal lets it. */
-  readonly flush: (signal: AbortSignal) => Promise<void>;
+  /** im-logic is told of the connections that ended, as far as the signal lets it. */
+  readonly settle: (signal: AbortSignal) => Promise<void>;
+  /** Publishes what is still to be, then no more: after the last record, which may have to be buried. */
+  readonly close: () => Promise<void>;
   /** How many records were taken so far. */
   readonly recordsTaken: () => number;
   /** After a drain: nobody will consume this gateway's topic again. Absent: somebody will. */
@@ -70,7 +72,7 @@ const quietMs = 300;
 const maxLingerMs = 5000;
 
 export function createLifecycle(options: LifecycleOptions): Lifecycle {
-  const { gatewayId, instance, registry, consume, assert, farewell, flush, recordsTaken, removeOwnTopic, log } =
+  const { gatewayId, instance, registry, consume, assert, farewell, settle, close, recordsTaken, removeOwnTopic, log } =
     options;
   const stop = new AbortController();
   let state: State = { t: "idle" };
@@ -112,7 +114,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     }
     try {
       await stopListening();
-      await flush(signal);
+      await settle(signal);
       if (closed > 0) {
         await quiet(AbortSignal.any([signal, stop.signal, AbortSignal.timeout(maxLingerMs)]));
       }
@@ -120,7 +122,13 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       stop.abort();
       if (before.t !== "idle") {
         await before.consumed;
-        await before.registration.release();
+      }
+      try {
+        await close();
+      } finally {
+        if (before.t !== "idle") {
+          await before.registration.release();
+        }
       }
     }
     if (state.t === "draining") {

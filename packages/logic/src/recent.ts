@@ -21,18 +21,25 @@ export interface Recent {
   missedBy(routeNo: number, sinceMs: number): RecentMessage[];
 }
 
-const keptMessages = 10_000;
+/** As far back as anybody asks, and how many that may be. */
+const keptMs = 65_000;
+const maxKept = 200_000;
+/** What is too old goes in large steps, so that a message costs no more than its push. */
+const stepMessages = 10_000;
 const keptAnswered = 10_000;
 
 export function createRecent(): Recent {
   let messages: RecentMessage[] = [];
+  let sinceStep = 0;
   const answered = new Set<number>();
   return {
     add(message) {
       messages.push(message);
-      // In large steps, so that a message costs no more than its push.
-      if (messages.length >= 2 * keptMessages) {
-        messages = messages.slice(-keptMessages);
+      sinceStep += 1;
+      if (sinceStep >= stepMessages) {
+        sinceStep = 0;
+        const oldestMs = message.storedAtMs - keptMs;
+        messages = messages.slice(-maxKept).filter(({ storedAtMs }) => storedAtMs >= oldestMs);
       }
     },
     answered(routeNo) {
@@ -42,9 +49,13 @@ export function createRecent(): Recent {
         answered.delete(oldest);
       }
     },
-    missedBy: (routeNo, sinceMs) =>
-      answered.has(routeNo)
-        ? []
-        : messages.filter(({ newestRoute, storedAtMs }) => newestRoute < routeNo && storedAtMs >= sinceMs),
+    missedBy(routeNo, sinceMs) {
+      if (answered.has(routeNo)) {
+        return [];
+      }
+      // From the newest on: whoever has just connected asks for little.
+      const first = messages.findLastIndex(({ storedAtMs }) => storedAtMs < sinceMs) + 1;
+      return messages.slice(first).filter(({ newestRoute }) => newestRoute < routeNo);
+    },
   };
 }

@@ -86,6 +86,15 @@ export function createResume(store: Store, routes: Routes, recent: Recent, messa
     return { messages: missed, heads, incomplete };
   }
 
+  function settle({ resolve, reject }: Waiting, resumption: Resumption | undefined): void {
+    if (resumption === undefined) {
+      const message = "the connection has ended, or its gateway's epoch is over";
+      reject(failure(Code.FailedPrecondition, "ROUTE_REFUSED", message));
+    } else {
+      resolve(resumption);
+    }
+  }
+
   function run(): void {
     const batch = waiting.splice(0, maxBatch);
     if (waiting.length > 0) {
@@ -93,23 +102,20 @@ export function createResume(store: Store, routes: Routes, recent: Recent, messa
     }
     try {
       const resumptions = store.transaction(() => batch.map(({ request }) => resumeOne(request)));
-      for (const [index, { resolve, reject }] of batch.entries()) {
-        const resumption = resumptions[index];
-        if (resumption === undefined) {
-          reject(
-            failure(
-              Code.FailedPrecondition,
-              "ROUTE_REFUSED",
-              "the connection has ended, or its gateway's epoch is over",
-            ),
-          );
-        } else {
-          resolve(resumption);
-        }
+      for (const [index, one] of batch.entries()) {
+        settle(one, resumptions[index]);
       }
-    } catch (error) {
-      for (const { reject } of batch) {
-        reject(error);
+    } catch {
+      // One of them can not be answered: each for itself, so that only that one gets the error.
+      for (const one of batch) {
+        try {
+          settle(
+            one,
+            store.transaction(() => resumeOne(one.request)),
+          );
+        } catch (error) {
+          one.reject(error);
+        }
       }
     }
   }

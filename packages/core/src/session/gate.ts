@@ -29,6 +29,11 @@ export class Gate {
     return this.#state.t;
   }
 
+  /** Characters that wait for the end of a `resume`. */
+  get heldLength(): number {
+    return this.#state.t === "holding" && this.#state.length !== Number.POSITIVE_INFINITY ? this.#state.length : 0;
+  }
+
   /** More was held than may be: some messages were dropped. */
   get overflowed(): boolean {
     return this.#state.t === "holding" && this.#state.length === Number.POSITIVE_INFINITY;
@@ -97,6 +102,13 @@ export class Gate {
       state.live.filter((held) => beyond(held) && !(held.place && places.has(placeKey(held.place)))),
     );
     return { kept, live };
+  }
+
+  /** What was kept before it came and it has not got: it is gone, and others have the rest. */
+  abandonKept(): Absence {
+    const state = this.#state;
+    this.#state = { t: "settled", through: new Map(), untilMs: 0 };
+    return state.t === "settled" ? nothing : state.absence;
   }
 
   /** All that waits, oldest first: the connection is gone. */

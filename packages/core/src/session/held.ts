@@ -54,6 +54,8 @@ export interface Held {
 const graceMs = 125;
 /** How long after a `resume` a record that was written before it may come. */
 const lateMs = 10_000;
+/** Characters that all connections together may have waiting; past it a resume that holds more ends in `resync-required`. */
+const maxHeldLength = 64 * 1024 * 1024;
 
 export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
   const ring = createRing({ windowMs: limits.resumeWindowMs, now });
@@ -62,6 +64,8 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
   let older = new Set<Connection>();
   let younger = new Set<Connection>();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  /** Of all gates. */
+  let heldLength = 0;
 
   const open = (connection: Connection, gate: Gate): void => {
     connection.gate = gate;
@@ -143,8 +147,13 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
       younger.delete(connection);
       if (last) {
         ring.left(userId);
-        if (gate !== undefined) {
-          ring.restore(userId, gate.abandon());
+      }
+      if (gate !== undefined) {
+        heldLength -= gate.heldLength;
+        // Of a user who has another connection too: what nobody got waits for the next one.
+        const { kept, gap } = last ? gate.abandon() : gate.abandonKept();
+        if (last || kept.length > 0 || gap) {
+          ring.restore(userId, { kept, gap });
         }
       }
     },
@@ -155,7 +164,11 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
         return turn.send(connection, frame);
       }
       release(connection);
-      return give(connection, gate.take({ frame, place, type: undefined }, limits.sendBufferBytes));
+      heldLength -= gate.heldLength;
+      const room = heldLength + frame.text.length > maxHeldLength ? 0 : limits.sendBufferBytes;
+      const passing = gate.take({ frame, place, type: undefined }, room);
+      heldLength += gate.heldLength;
+      return give(connection, passing);
     },
 
     heard: release,
@@ -174,6 +187,7 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
         return;
       }
       const data = closing(gate.overflowed);
+      heldLength -= gate.heldLength;
       const { kept, live } = gate.settle(through, changed, now() + lateMs);
       if (keptFirst) {
         give(connection, kept);

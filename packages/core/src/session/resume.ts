@@ -5,7 +5,7 @@ import type { EncodedFrame, Log } from "../adapters.ts";
 import type { Connection } from "../connection.ts";
 import { type Counters, count } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
-import { CloseCode, failure } from "../errors.ts";
+import { CloseCode, failure, invalidFields } from "../errors.ts";
 import { encodeServerFrame, errorFrame } from "../frame/codec.ts";
 import type { Identity } from "../identity/token.ts";
 import { newTrace, type Trace } from "../trace.ts";
@@ -147,6 +147,12 @@ export function createResume(options: ResumeOptions): Resume {
 
   return {
     begin(connection, identity, messageId, cursors) {
+      const negative = Object.entries(cursors).find(([, seqId]) => seqId < 0n);
+      if (negative !== undefined) {
+        const error = invalidFields({ field: `cursors[${JSON.stringify(negative[0])}]`, description: "is negative" });
+        connections.answer(connection, errorFrame(error, newTrace().traceId), messageId);
+        return;
+      }
       if (!connections.held.hold(connection)) {
         const error = failure(
           Code.Aborted,

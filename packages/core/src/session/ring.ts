@@ -32,7 +32,7 @@ export interface Ring {
   /** Whether a frame for this user, who is not here, is to be kept: it is no lossy one, and the user was here within the window, or the gateway started within it. */
   wants(userId: string, type: string): boolean;
   keep(userId: string, kept: Kept): void;
-  /** What a connection that is gone had not got yet. The user has left. */
+  /** What a connection that is gone had not got yet. */
   restore(userId: string, absence: Absence): void;
   /** The user is here again. @returns undefined when there is nothing to give and nothing to say */
   returned(userId: string): Absence | undefined;
@@ -52,7 +52,7 @@ export interface RingOptions {
 
 interface Absent {
   /** When the user left; of one that was not here yet when the gateway started. */
-  readonly leftMs: number;
+  leftMs: number;
   /** Of the last kept one. */
   keptMs: number;
   items: Item[];
@@ -115,16 +115,19 @@ export function createRing({
     }
   };
 
+  const absentOf = (userId: string, leftMs: number): Absent => {
+    const known = absents.get(userId);
+    if (known !== undefined) {
+      return known;
+    }
+    const absent: Absent = { leftMs, keptMs: now(), items: [], bytes: 0, gap: false };
+    absents.set(userId, absent);
+    return absent;
+  };
+
   const keep = (userId: string, { frame, place, type }: Kept): void => {
     const nowMs = now();
-    const absent = absents.get(userId) ?? {
-      leftMs: startedMs ?? nowMs,
-      keptMs: nowMs,
-      items: [],
-      bytes: 0,
-      gap: false,
-    };
-    absents.set(userId, absent);
+    const absent = absentOf(userId, startedMs ?? nowMs);
     const item: Item = { frame, place, type, absent, bytes: 2 * frame.text.length + itemBytes, gone: false };
     absent.keptMs = nowMs;
     absent.items.push(item);
@@ -164,9 +167,9 @@ export function createRing({
     },
 
     left(userId) {
-      if (windowMs > 0 && !absents.has(userId)) {
+      if (windowMs > 0) {
         const nowMs = now();
-        absents.set(userId, { leftMs: nowMs, keptMs: nowMs, items: [], bytes: 0, gap: false });
+        absentOf(userId, nowMs).leftMs = nowMs;
       }
     },
 
@@ -195,10 +198,7 @@ export function createRing({
       for (const frame of kept) {
         keep(userId, frame);
       }
-      const absent = absents.get(userId);
-      if (absent !== undefined) {
-        absent.gap ||= gap;
-      }
+      absentOf(userId, now()).gap ||= gap;
     },
 
     returned(userId) {
