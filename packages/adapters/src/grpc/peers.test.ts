@@ -287,6 +287,23 @@ describe("connections", () => {
     expect((await slow).userId).toBe("slow");
   });
 
+  it("are looked for anew by a call that waited for one which is gone from the list", async () => {
+    const { port } = await serve();
+    let endpoints: readonly Endpoint[] = [at(await serveSilence())];
+    let changed = (): void => {};
+    const { auth } = connect({
+      current: () => endpoints,
+      subscribe(listener) {
+        changed = listener;
+      },
+    });
+    const waiting = auth.login({ username: "patient" });
+    await new Promise((resolve) => setImmediate(resolve));
+    endpoints = [at(port)];
+    changed();
+    expect((await waiting).accessToken).toBe("patient");
+  });
+
   it("follow the list of endpoints: a new one is called, one that is gone is closed after its calls ended", async () => {
     let answer = (): void => {};
     const first = await serve({

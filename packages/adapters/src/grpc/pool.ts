@@ -30,8 +30,11 @@ export function createPool(options: PoolOptions): Pool {
   const { endpoints, connectTimeoutMs, now, log } = options;
   const peers = new Map<string, Peer>();
   const closing = new AbortController();
+  /** Counts the changes of the peers: who waits for one that has gone meanwhile looks again. */
+  let version = 0;
 
   function update(): void {
+    version += 1;
     const current = new Map(endpoints.current().map((endpoint) => [authority(endpoint), endpoint]));
     for (const [name, peer] of peers) {
       if (current.has(name)) continue;
@@ -50,14 +53,17 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     async pick(end, avoid) {
-      const ready: Peer[] = [];
-      for (const peer of peers.values()) {
-        if (!peer.isReady()) void peer.connect();
-        else if (peer !== avoid) ready.push(peer);
+      for (;;) {
+        const seen = version;
+        const ready: Peer[] = [];
+        for (const peer of peers.values()) {
+          if (!peer.isReady()) void peer.connect();
+          else if (peer !== avoid) ready.push(peer);
+        }
+        const picked = lessLoadedOfTwo(healthiest(ready)) ?? (await end.race(firstConnected([...peers.values()])));
+        if (picked !== undefined && (seen === version || picked.isReady())) return picked;
+        if (seen === version) throw unreachable();
       }
-      const picked = lessLoadedOfTwo(healthiest(ready)) ?? (await end.race(firstConnected([...peers.values()])));
-      if (picked === undefined) throw unreachable();
-      return picked;
     },
     isConnected() {
       const connected = [...peers.values()].some((peer) => peer.isReady());
