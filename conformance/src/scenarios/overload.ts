@@ -1,7 +1,8 @@
 // A gateway that has too much of something: what it refuses, and that it goes on for those it has.
+import { randomUUID } from "node:crypto";
 import { afterEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { connect, refusedUpgrade, register, type User } from "../client.ts";
+import { connect, direct, refusedUpgrade, register, rest, type User } from "../client.ts";
 import { closes, scrape } from "../scrape.ts";
 import type { World } from "../world.ts";
 import { type StrictGateway, startStrictGateway } from "./bad-input/strict-gateway.ts";
@@ -42,6 +43,34 @@ export function overloadScenarios(world: () => World): void {
       expect((await refusedUpgrade(gateway.ws)).status).toBe(503);
       const socket = await connect(gateway, user);
       silent.terminate();
+      await socket.close();
+    });
+
+    test("messages past their rate are refused by both doors with a hint, and taken when they come again", async () => {
+      await start("limits.messages_per_second=1");
+      const [user, peer] = [await register(gateway, "user"), await register(gateway, "peer")];
+      const conversationId = await direct(gateway, user, peer);
+      const message = (): Readonly<Record<string, unknown>> => ({
+        conversation_id: conversationId,
+        message_type: 1,
+        content: "x",
+        client_msg_id: randomUUID(),
+      });
+      const socket = await connect(gateway, user);
+      const [first, second] = [socket.send("send-message", message()), socket.send("send-message", message())];
+      await socket.next("message-ack", ({ message_id }) => message_id === first);
+      const { data } = await socket.next("error", ({ message_id }) => message_id === second);
+      expect(data).toMatchObject({ code: "resource_exhausted", reason: "RATE_LIMITED" });
+      expect(data.retry_after_ms).toBeGreaterThan(0);
+      const late = message();
+      const post = (body = message()): ReturnType<typeof rest> =>
+        rest(gateway, "POST", "/messages", { token: user.accessToken, body });
+      const answers = await Promise.all([post(), post(), post()]);
+      const tooMany = answers.find(({ status }) => status === 429);
+      expect(tooMany?.body).toMatchObject({ code: "resource_exhausted", details: [{ reason: "RATE_LIMITED" }, {}] });
+      expect(Number(tooMany?.headers.get("retry-after"))).toBeGreaterThan(0);
+      await expect.poll(async () => (await post(late)).status, { timeout: 10_000, interval: 500 }).toBe(202);
+      expect(await refused("messages")).toBeGreaterThanOrEqual(2);
       await socket.close();
     });
 
