@@ -20,7 +20,7 @@ export const overload: Scenario = {
   promise: `goodput ≥ ${100 * minShare} % of the peak; every refusal says when to come again; no socket lost; 0 acked lost`,
   async run(context) {
     const { limit, windowMs } =
-      context.scale === "full" ? { limit: 1500, windowMs: 15_000 } : { limit: 300, windowMs: 3000 };
+      context.scale === "full" ? { limit: 4000, windowMs: 15_000 } : { limit: 300, windowMs: 3000 };
     const world = await startWorld(context, {
       kafka: startKafka(),
       gatewaySettings: [`limits.messages_per_second=${limit}`],
