@@ -4,9 +4,9 @@ import { failure } from "./errors.ts";
 import type { OutgoingMessage } from "./upstream.ts";
 
 export interface DeduplicationOptions {
-  /** How long a message that was stored is remembered. Default: 5 minutes. */
+  /** How long a message that was stored is remembered at least, and at most twice as long. Default: 5 minutes. */
   readonly windowMs?: number;
-  /** How many are remembered at most; the oldest goes first. Default: 100,000. */
+  /** How many are remembered at most; then the older half goes. Default: 100,000. */
   readonly maxStored?: number;
   /** What the names of the remembered ones take at most, in characters. Default: 16 Mi. */
   readonly maxStoredLength?: number;
@@ -35,11 +35,6 @@ interface Pending {
   readonly published: Promise<void>;
 }
 
-interface Stored {
-  readonly print: number;
-  readonly atMs: number;
-}
-
 /** One user's share of what is on its way. */
 interface Share {
   messages: number;
@@ -52,18 +47,22 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
   const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, now } = options;
   const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
   const pending = new Map<string, Pending>();
-  /** In the order in which they were stored. */
-  const stored = new Map<string, Stored>();
+  /** Stored ones, by name, in two generations: the older one goes as a whole, which costs a message nothing. */
+  let older: ReadonlyMap<string, number> = new Map();
+  let younger = new Map<string, number>();
+  let youngerLength = 0;
+  let youngerSinceMs = now();
   const shares = new Map<string, Share>();
-  let storedLength = 0;
 
-  const prune = (nowMs: number): void => {
-    for (const [name, { atMs }] of stored) {
-      if (atMs > nowMs - windowMs && stored.size <= maxStored && storedLength <= maxStoredLength) {
-        return;
-      }
-      stored.delete(name);
-      storedLength -= name.length;
+  const turnOver = (): void => {
+    const nowMs = now();
+    const ageMs = nowMs - youngerSinceMs;
+    const full = younger.size >= maxStored / 2 || youngerLength >= maxStoredLength / 2;
+    if (ageMs >= windowMs || full) {
+      older = ageMs >= 2 * windowMs ? new Map() : younger;
+      younger = new Map();
+      youngerLength = 0;
+      youngerSinceMs = nowMs;
     }
   };
 
@@ -90,7 +89,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
 
   return {
     get stored() {
-      return stored.size;
+      return older.size + younger.size;
     },
     get busyUsers() {
       return shares.size;
@@ -99,15 +98,14 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
     async once(userId, message, publish) {
       const name = `${userId}\n${message.clientMsgId}`;
       const print = fingerprint(message);
-      prune(now());
-      const first = pending.get(name) ?? stored.get(name);
-      if (first !== undefined) {
-        if (first.print !== print) {
+      turnOver();
+      const first = pending.get(name);
+      const known = first?.print ?? younger.get(name) ?? older.get(name);
+      if (known !== undefined) {
+        if (known !== print) {
           throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id is another message's");
         }
-        if ("published" in first) {
-          await first.published;
-        }
+        await first?.published;
         return "duplicate";
       }
       const { length } = message.content;
@@ -116,8 +114,8 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
         const published = publish();
         pending.set(name, { print, published });
         await published;
-        stored.set(name, { print, atMs: now() });
-        storedLength += name.length;
+        younger.set(name, print);
+        youngerLength += name.length;
       } finally {
         pending.delete(name);
         giveBack(userId, share, length);
