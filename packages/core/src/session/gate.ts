@@ -39,15 +39,15 @@ export class Gate {
     return this.#state.t === "holding" && this.#state.length === Number.POSITIVE_INFINITY;
   }
 
-  /** From now on frames are held. @returns false when they are already */
-  hold(): boolean {
+  /** From now on frames are held. @returns what was kept for the user; undefined when they are held already */
+  hold(): readonly Kept[] | undefined {
     const state = this.#state;
     if (state.t === "holding") {
-      return false;
+      return undefined;
     }
     const absence = state.t === "grace" ? state.absence : nothing;
     this.#state = { t: "holding", absence, live: [], length: 0 };
-    return true;
+    return absence.kept;
   }
 
   /**

@@ -1,12 +1,12 @@
 // Frames that do not go out at once: kept for users who are not here, and held for connections that resume.
 import type { EncodedFrame } from "../adapters.ts";
 import type { Connection } from "../connection.ts";
-import { type Counters, count, countDelivery } from "../counters.ts";
+import { type Counters, count } from "../counters.ts";
 import { encodeServerFrame, type ServerFrameData, serverFrameType } from "../frame/codec.ts";
 import type { Place } from "../frame/place.ts";
 import type { Turn } from "../turn.ts";
 import { Gate, type Through } from "./gate.ts";
-import { type Absence, createRing, type Kept, type Ring } from "./ring.ts";
+import { type Absence, countKept, createRing, type Kept, type Ring } from "./ring.ts";
 
 export interface HeldOptions {
   readonly turn: Pick<Turn, "send">;
@@ -42,8 +42,11 @@ export interface Held {
   send(connection: Connection, frame: EncodedFrame, place?: Place): boolean;
   /** The client has sent something else than `resume`: what was kept waits no longer. */
   heard(connection: Connection): void;
-  /** A `resume` has come: live frames wait until `settle`. @returns false while another one is being answered */
-  hold(connection: Connection): boolean;
+  /**
+   * A `resume` has come: live frames wait until `settle`.
+   * @returns what was kept for the user, oldest first; undefined while another one is being answered
+   */
+  hold(connection: Connection): readonly Kept[] | undefined;
   /** The one closing frame of a `resume`, and all that waited for it. */
   settle(connection: Connection, settlement: Settlement): void;
   sweep(): void;
@@ -73,13 +76,11 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
   };
 
   const give = (connection: Connection, frames: readonly Kept[]): boolean => {
-    for (const { frame, type } of frames) {
-      if (!turn.send(connection, frame)) {
+    for (const kept of frames) {
+      if (!turn.send(connection, kept.frame)) {
         return false;
       }
-      if (type !== undefined) {
-        countDelivery(counters, type, 1);
-      }
+      countKept(counters, kept);
     }
     return true;
   };
@@ -176,7 +177,7 @@ export function createHeld({ turn, counters, limits, now }: HeldOptions): Held {
     hold(connection) {
       if (connection.gate === undefined) {
         open(connection, new Gate());
-        return true;
+        return [];
       }
       return connection.gate.hold();
     },

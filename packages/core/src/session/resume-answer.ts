@@ -20,15 +20,26 @@ export interface Missed {
 export const maxPerConversation = 200;
 export const maxMessages = 1000;
 
-export function readResumeAnswer(answer: ResumeResponse, cursors: Cursors): Missed {
+/**
+ * @param cursors as they were asked about
+ * @param given how many messages the client is given of each conversation besides the answer's: those right before its cursor
+ */
+export function readResumeAnswer(
+  answer: ResumeResponse,
+  cursors: Cursors,
+  given: ReadonlyMap<string, number> = new Map(),
+): Missed {
   const heads = new Map(Object.entries(answer.heads));
   const cursorOf = new Map(Object.entries(cursors));
   const lacking = new Set(answer.incomplete);
   const messages: Message[] = [];
-  const reached = new Map<string, bigint>();
+  const reached = new Map(
+    [...given.keys()].map((conversationId) => [conversationId, cursorOf.get(conversationId) ?? 0n]),
+  );
+  const room = maxMessages - [...given.values()].reduce((sum, count) => sum + count, 0);
   for (const [conversationId, own] of byConversation(answer.messages)) {
     let last = cursorOf.get(conversationId) ?? 0n;
-    const end = Math.min(messages.length + maxPerConversation, maxMessages);
+    const end = Math.min(messages.length + maxPerConversation - (given.get(conversationId) ?? 0), room);
     for (const message of own.sort(bySeq)) {
       if (message.seqId === last + 1n && messages.length < end) {
         messages.push(message);
@@ -46,8 +57,8 @@ export function readResumeAnswer(answer: ResumeResponse, cursors: Cursors): Miss
     if (last < head) {
       lacking.add(conversationId);
     }
-    // A cursor beyond the head says nothing about what comes next.
-    through.set(conversationId, last < head ? last : head);
+    // A cursor of the client's beyond the head says nothing about what comes next.
+    through.set(conversationId, last < head || reached.has(conversationId) ? last : head);
   }
   const changed = new Map(
     [...through].filter(([conversationId]) => reached.has(conversationId) || cursorOf.has(conversationId)),

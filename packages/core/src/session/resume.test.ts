@@ -291,9 +291,10 @@ describe("what is kept for a user who is away", () => {
     expect(came(client)).toEqual([]);
     client.send("resume", { cursors: {} }, "r1");
     await until(() => started.asked.length > 0);
-    started.asked[0]?.answer({ messages: [stored(1)], heads: { c1: 1n } });
+    expect(came(client)).toEqual([]);
+    started.asked[0]?.answer({ messages: [stored(3)], heads: { c1: 3n } });
     await closed(client);
-    expect(came(client)).toEqual(["c1/1", "resumed r1 1", "c1/2"]);
+    expect(came(client)).toEqual(["c1/1", "c1/2", "c1/3", "resumed r1 3"]);
   });
 
   test.each<[string, (client: Client, started: ResumingGateway) => unknown, string[]]>([

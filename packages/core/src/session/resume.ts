@@ -11,8 +11,10 @@ import type { Identity } from "../identity/token.ts";
 import { newTrace, type Trace } from "../trace.ts";
 import type { Connections } from "./connections.ts";
 import type { Through } from "./gate.ts";
+import { type HeadStart, headStart } from "./head-start.ts";
 import { type Cursors, maxMessages, maxPerConversation, readResumeAnswer } from "./resume-answer.ts";
 import { createResumeQueue } from "./resume-queue.ts";
+import { countKept, type Kept } from "./ring.ts";
 
 export interface ResumeOptions {
   readonly gatewayId: string;
@@ -48,6 +50,9 @@ type ResyncReason =
   | "LOGIC_UNAVAILABLE";
 
 interface Found {
+  /** What was kept here, to be given first. */
+  readonly kept: readonly Kept[];
+  /** What im-logic has besides. */
   readonly frames: readonly EncodedFrame[];
   readonly through: Through;
   readonly changed: Through;
@@ -65,7 +70,12 @@ export function createResume(options: ResumeOptions): Resume {
   const queue = createResumeQueue({ now });
   const isClosed = ({ state }: Connection): boolean => state.t === "closed";
 
-  const ask = (connection: Connection, identity: Identity, cursors: Cursors, trace: Trace): Promise<ResumeResponse> =>
+  const ask = (
+    connection: Connection,
+    identity: Identity,
+    { kept, cursors }: HeadStart,
+    trace: Trace,
+  ): Promise<ResumeResponse> =>
     queue.run(
       () =>
         logic.resume(
@@ -78,19 +88,20 @@ export function createResume(options: ResumeOptions): Resume {
             seq: BigInt(connection.eventSeq),
             cursors,
             maxPerConversation,
-            maxMessages,
+            // 0 would mean all of them.
+            maxMessages: Math.max(1, maxMessages - kept.length),
           },
           { signal: options.stopped(), timeoutMs: callTimeoutMs, headers: { traceparent: trace.traceparent } },
         ),
       () => !isClosed(connection),
     );
 
-  const find = async (connection: Connection, identity: Identity, cursors: Cursors): Promise<Found | ResyncReason> => {
+  const find = async (connection: Connection, identity: Identity, start: HeadStart): Promise<Found | ResyncReason> => {
     const trace = newTrace();
     try {
-      const answer = await ask(connection, identity, cursors, trace);
-      const { messages, ...rest } = readResumeAnswer(answer, cursors);
-      return { ...rest, frames: messages.map((message) => newMessage(message, now())) };
+      const answer = await ask(connection, identity, start, trace);
+      const { messages, ...rest } = readResumeAnswer(answer, start.cursors, start.counts);
+      return { ...rest, kept: start.kept, frames: messages.map((message) => newMessage(message, now())) };
     } catch (thrown) {
       const error = toConnectError(thrown);
       log("debug", "resume not answered by im-logic", {
@@ -104,12 +115,17 @@ export function createResume(options: ResumeOptions): Resume {
   };
 
   /** In parts, so that neither the turn nor the socket gets too much at once. @returns false when the reader is gone or too slow */
-  const give = async (connection: Connection, frames: readonly EncodedFrame[]): Promise<boolean> => {
-    for (const frame of frames) {
+  const give = async (connection: Connection, { kept, frames }: Found): Promise<boolean> => {
+    for (const [index, frame] of [...kept.map((one) => one.frame), ...frames].entries()) {
       if (!connections.sendNow(connection, frame)) {
         return false;
       }
-      count(counters.framesOut, "new-message");
+      const held = kept[index];
+      if (held === undefined) {
+        count(counters.framesOut, "new-message");
+      } else {
+        countKept(counters, held);
+      }
       if (connections.turn.full) {
         await connections.turn.ended();
         const dueMs = now() + slowReaderMs;
@@ -139,7 +155,7 @@ export function createResume(options: ResumeOptions): Resume {
         count(counters.resumes, result);
         log("debug", "resume answered", { connection_id: connection.id, result });
         return lack === undefined
-          ? { case: "resumed", value: { complete: true, count: failed ? 0 : found.frames.length } }
+          ? { case: "resumed", value: { complete: true, count: failed ? 0 : found.kept.length + found.frames.length } }
           : { case: "resyncRequired", value: lack };
       },
     });
@@ -153,7 +169,8 @@ export function createResume(options: ResumeOptions): Resume {
         connections.answer(connection, errorFrame(error, newTrace().traceId), messageId);
         return;
       }
-      if (!connections.held.hold(connection)) {
+      const kept = connections.held.hold(connection);
+      if (kept === undefined) {
         const error = failure(
           Code.Aborted,
           "RESUME_IN_PROGRESS",
@@ -163,8 +180,8 @@ export function createResume(options: ResumeOptions): Resume {
         return;
       }
       const run = async (): Promise<void> => {
-        const found = await find(connection, identity, cursors);
-        const given = typeof found === "string" || (await give(connection, found.frames));
+        const found = await find(connection, identity, headStart(kept, cursors));
+        const given = typeof found === "string" || (await give(connection, found));
         if (given && !isClosed(connection)) {
           end(connection, messageId, cursors, found);
         }

@@ -1,5 +1,6 @@
 // Frames for users who are not here just now: kept for the resume window, bounded in bytes a user and in all. Nobody has a timer.
 import type { EncodedFrame } from "../adapters.ts";
+import { type Counters, countDelivery } from "../counters.ts";
 import { isLossy } from "../frame/codec.ts";
 import type { Place } from "../frame/place.ts";
 
@@ -65,6 +66,13 @@ interface Item extends Kept {
   readonly bytes: number;
   /** It has been given or put out. */
   gone: boolean;
+}
+
+/** It has gone out. */
+export function countKept(counters: Counters, { type }: Kept): void {
+  if (type !== undefined) {
+    countDelivery(counters, type, 1);
+  }
 }
 
 /** Of an item besides its text, about. */
