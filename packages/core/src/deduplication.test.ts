@@ -83,7 +83,7 @@ describe.each(["on its way", "stored"])("the id of a message that is %s", (state
 
 test("another user's id is another id", async () => {
   const { send, waiting } = open();
-  const both = [send(), send({}, "v")];
+  const both = [send({ clientMsgId: "1u" }), send({ clientMsgId: "u" }, "u1")];
   for (const { stores } of waiting) {
     stores();
   }
@@ -100,7 +100,7 @@ test.each([
     waiting.at(-1)?.stores();
     await sent;
   }
-  expect([await send({ clientMsgId: "3" }), await send({ clientMsgId: "5" }), window.stored]).toEqual([
+  expect([await send({ clientMsgId: "3" }), await send({ clientMsgId: "5" }), window.remembered]).toEqual([
     "duplicate",
     "duplicate",
     3,
@@ -108,6 +108,23 @@ test.each([
   const forgotten = send({ clientMsgId: "1" });
   waiting.at(-1)?.stores();
   expect(await forgotten).toBe("accepted");
+});
+
+test("one that is on its way is not forgotten, whatever is stored meanwhile and however long it takes", async () => {
+  const { send, waiting, published, window, pass } = open({ maxStored: 2, windowMs: 1000 });
+  const [slow, refused] = [send({ clientMsgId: "slow" }), send({ clientMsgId: "refused" })];
+  for (const clientMsgId of ["1", "2", "3", "4"]) {
+    const sent = send({ clientMsgId });
+    waiting.at(-1)?.stores();
+    await sent;
+  }
+  pass(10_000);
+  const [again, refusedAgain] = [send({ clientMsgId: "slow" }), send({ clientMsgId: "refused" })];
+  expect([published(), window.remembered]).toEqual([6, 2]);
+  waiting[0]?.stores();
+  waiting[1]?.refuses();
+  expect(await Promise.all([slow, again, refused, refusedAgain])).toEqual(["accepted", "duplicate", "AWAY", "AWAY"]);
+  expect([window.remembered, window.busyUsers]).toEqual([1, 0]);
 });
 
 test("what is remembered is bounded by time: at least the window, at most twice of it", async () => {

@@ -17,8 +17,8 @@ export interface DeduplicationOptions {
 }
 
 export interface Deduplication {
-  /** Messages that are remembered as stored. */
-  readonly stored: number;
+  /** Messages that are on their way or remembered as stored. */
+  readonly remembered: number;
   /** Users with a message on its way. */
   readonly busyUsers: number;
   /**
@@ -30,9 +30,10 @@ export interface Deduplication {
   once(userId: string, message: OutgoingMessage, publish: () => Promise<void>): Promise<"accepted" | "duplicate">;
 }
 
-interface Pending {
+interface Known {
   readonly print: number;
-  readonly published: Promise<void>;
+  /** Undefined once it is stored. */
+  published: Promise<void> | undefined;
 }
 
 /** One user's share of what is on its way. */
@@ -46,28 +47,43 @@ const retryAfterMs = 1000;
 export function createDeduplication(options: DeduplicationOptions): Deduplication {
   const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, now } = options;
   const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
-  const pending = new Map<string, Pending>();
-  /** Stored ones, by name, in two generations: the older one goes as a whole, which costs a message nothing. */
-  let older: ReadonlyMap<string, number> = new Map();
-  let younger = new Map<string, number>();
-  let youngerLength = 0;
-  let youngerSinceMs = now();
+  /** By name, in two generations: the older one goes as a whole, which costs a message nothing. */
+  let older = new Map<string, Known>();
+  let younger = new Map<string, Known>();
+  /** Since the last turn. */
+  let stored = { messages: 0, length: 0, sinceMs: now() };
   const shares = new Map<string, Share>();
 
   const turnOver = (): void => {
     const nowMs = now();
-    const ageMs = nowMs - youngerSinceMs;
-    const full = younger.size >= maxStored / 2 || youngerLength >= maxStoredLength / 2;
-    if (ageMs >= windowMs || full) {
-      older = ageMs >= 2 * windowMs ? new Map() : younger;
-      younger = new Map();
-      youngerLength = 0;
-      youngerSinceMs = nowMs;
+    const ageMs = nowMs - stored.sinceMs;
+    if (ageMs < windowMs && stored.messages < maxStored / 2 && stored.length < maxStoredLength / 2) {
+      return;
+    }
+    const gone = ageMs < 2 * windowMs ? [older] : [older, younger];
+    older = ageMs < 2 * windowMs ? younger : new Map();
+    younger = new Map();
+    for (const generation of gone) {
+      for (const [name, known] of generation) {
+        if (known.published !== undefined) {
+          younger.set(name, known);
+        }
+      }
+    }
+    stored = { messages: 0, length: 0, sinceMs: nowMs };
+  };
+
+  const forget = (name: string, known: Known): void => {
+    for (const generation of [older, younger]) {
+      if (generation.get(name) === known) {
+        generation.delete(name);
+      }
     }
   };
 
   const take = (userId: string, length: number): Share => {
-    const share = shares.get(userId) ?? { messages: 0, length: 0 };
+    const known = shares.get(userId);
+    const share = known ?? { messages: 0, length: 0 };
     if (share.messages >= maxPending || share.length + length > maxPendingLength) {
       throw failure(Code.ResourceExhausted, "TOO_MANY_PENDING", "too many of your messages wait to be stored", {
         retryAfterMs,
@@ -75,7 +91,9 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
     }
     share.messages += 1;
     share.length += length;
-    shares.set(userId, share);
+    if (known === undefined) {
+      shares.set(userId, share);
+    }
     return share;
   };
 
@@ -88,7 +106,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
   };
 
   return {
-    get stored() {
+    get remembered() {
       return older.size + younger.size;
     },
     get busyUsers() {
@@ -96,28 +114,31 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
     },
 
     async once(userId, message, publish) {
-      const name = `${userId}\n${message.clientMsgId}`;
+      const name = `${userId.length} ${userId}${message.clientMsgId}`;
       const print = fingerprint(message);
       turnOver();
-      const first = pending.get(name);
-      const known = first?.print ?? younger.get(name) ?? older.get(name);
-      if (known !== undefined) {
-        if (known !== print) {
+      const first = younger.get(name) ?? older.get(name);
+      if (first !== undefined) {
+        if (first.print !== print) {
           throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id is another message's");
         }
-        await first?.published;
+        await first.published;
         return "duplicate";
       }
       const { length } = message.content;
       const share = take(userId, length);
+      const known: Known = { print, published: undefined };
       try {
-        const published = publish();
-        pending.set(name, { print, published });
-        await published;
-        younger.set(name, print);
-        youngerLength += name.length;
+        known.published = publish();
+        younger.set(name, known);
+        await known.published;
+        known.published = undefined;
+        stored.messages += 1;
+        stored.length += name.length;
+      } catch (thrown) {
+        forget(name, known);
+        throw thrown;
       } finally {
-        pending.delete(name);
         giveBack(userId, share, length);
       }
       return "accepted";
@@ -130,13 +151,16 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
  * purpose loses a message of their own.
  */
 function fingerprint({ conversationId, messageType, content }: OutgoingMessage): number {
-  // With the length of the id before it, which may contain anything.
-  const text = `${conversationId.length}:${conversationId}${messageType}:${content}`;
-  // FNV-1a, and the same with another start and prime.
-  let one = 0x811c9dc5;
-  let other = 0x9e3779b9;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
+  // FNV-1a, and the same with another start and prime. The length tells where the id ends, which may contain anything.
+  let one = 0x811c9dc5 ^ messageType;
+  let other = 0x9e3779b9 ^ conversationId.length;
+  for (let index = 0; index < conversationId.length; index++) {
+    const unit = conversationId.charCodeAt(index);
+    one = Math.imul(one ^ unit, 0x01000193);
+    other = Math.imul(other ^ unit, 0x85ebca6b);
+  }
+  for (let index = 0; index < content.length; index++) {
+    const unit = content.charCodeAt(index);
     one = Math.imul(one ^ unit, 0x01000193);
     other = Math.imul(other ^ unit, 0x85ebca6b);
   }

@@ -10,9 +10,15 @@ import type { Client } from "./client.ts";
 import { describeKafkaError, kindOf, sendFailure } from "./failure.ts";
 import { pause } from "./wait.ts";
 
+/** A record as kafkajs takes it. */
+export interface OwnMessage extends Message {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
 /** A record that waits for its answer. */
 export interface Entry {
-  readonly message: Message;
+  readonly message: OwnMessage;
   /** What it takes of a request, at most. */
   readonly bytes: number;
   readonly deadlineMs: number;

@@ -1,10 +1,10 @@
 // Records to Kafka: each into the lane of its partition, answered when it is stored, refused or late.
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure, type Log, type Producer, type ProducerRecord } from "@im-gateway/core";
-import { type Message, Partitioners, type PartitionMetadata } from "kafkajs";
 import type { Client } from "./client.ts";
 import { describeKafkaError, retryAfterMs, tooLarge, topicNotFound } from "./failure.ts";
-import { createLane, type Entry, type Lane, maxBatchBytes } from "./lane.ts";
+import { createLane, type Entry, type Lane, maxBatchBytes, type OwnMessage } from "./lane.ts";
+import { partitionOf } from "./partition.ts";
 import type { Topics } from "./topics.ts";
 
 export interface ProducerOptions {
@@ -21,8 +21,8 @@ export interface ProducerOptions {
 
 interface TopicState {
   readonly name: string;
-  /** Empty while they are not known. */
-  partitions: PartitionMetadata[];
+  /** 0 while that is not known. */
+  partitions: number;
   /** Records that wait for the partitions to be known. */
   readonly waiting: Entry[];
   readonly lanes: Map<number, Lane>;
@@ -45,7 +45,6 @@ const headerOverheadBytes = 10;
 export function createProducer(options: ProducerOptions): Producer {
   const { newClient, topics, publishTimeoutMs, maxQueuedRecords, maxQueuedBytes, now, log } = options;
   const states = new Map<string, TopicState>();
-  const partitionOf = Partitioners.DefaultPartitioner();
   const held = { records: 0, bytes: 0 };
   let unanswered = 0;
   let closing: Promise<void> | undefined;
@@ -72,7 +71,7 @@ export function createProducer(options: ProducerOptions): Producer {
     return new Promise((resolve, reject) => {
       const state = stateOf(topic);
       const entry = createEntry(message, bytes, resolve, reject);
-      if (state.partitions.length > 0) {
+      if (state.partitions > 0) {
         enqueue(state, entry);
         if (now() - state.lookedUpMs > maxPartitionsAgeMs) void lookUp(state);
       } else {
@@ -83,7 +82,7 @@ export function createProducer(options: ProducerOptions): Producer {
   }
 
   function createEntry(
-    message: Message,
+    message: OwnMessage,
     bytes: number,
     resolve: () => void,
     reject: (error: ConnectError) => void,
@@ -116,7 +115,7 @@ export function createProducer(options: ProducerOptions): Producer {
     if (known !== undefined) return known;
     const state: TopicState = {
       name,
-      partitions: [],
+      partitions: 0,
       waiting: [],
       lanes: new Map(),
       lookingUp: false,
@@ -129,7 +128,7 @@ export function createProducer(options: ProducerOptions): Producer {
 
   function enqueue(state: TopicState, entry: Entry): void {
     const { name, partitions, lanes } = state;
-    const partition = partitionOf({ topic: name, partitionMetadata: partitions, message: entry.message });
+    const partition = partitionOf(entry.message.key, partitions);
     entry.message.partition = partition;
     const lane =
       lanes.get(partition) ??
@@ -143,11 +142,8 @@ export function createProducer(options: ProducerOptions): Producer {
     if (state.lookingUp || now() - state.lookedUpMs < (state.waiting.length > 0 ? sweepMs : doubtMs)) return;
     state.lookingUp = true;
     try {
-      const count = await topics.countPartitions(state.name);
-      state.partitions = Array.from({ length: count }, (_, partitionId) => {
-        return { partitionId, leader: 0, partitionErrorCode: 0, replicas: [], isr: [] };
-      });
-      if (count === 0) refuse(state, topicNotFound());
+      state.partitions = await topics.countPartitions(state.name);
+      if (state.partitions === 0) refuse(state, topicNotFound());
       for (const entry of state.waiting.splice(0)) enqueue(state, entry);
     } catch (error) {
       const level = state.waiting.length > 0 ? "warn" : "debug";
