@@ -35,6 +35,8 @@ export class Connection {
   pingedMs = 0;
   /** `seq` of its last `connected` event; 0 before that. */
   eventSeq = 0;
+  /** Frames whose answer is still to come. */
+  unanswered = 0;
   /** The client was told that its token ends soon. */
   expiringSent = false;
   /** What live frames go through while it resumes and shortly after; undefined most of the time. */
@@ -47,7 +49,6 @@ export class Connection {
   /** Characters in the outbox. */
   #outboxLength = 0;
   #badFramesMs: number[] | undefined;
-  #unanswered = 0;
 
   constructor(id: string, socket: Socket, limits: ConnectionLimits, counters: Counters, nowMs: number) {
     this.id = id;
@@ -71,18 +72,6 @@ export class Connection {
   /** What waits for a slow reader. */
   get bufferedBytes(): number {
     return this.#socket.bufferedBytes;
-  }
-
-  /** Frames whose answer is still to come. */
-  get unanswered(): number {
-    return this.#unanswered;
-  }
-
-  /** @param answered settles when a frame has its answer; never rejects */
-  async answering(answered: Promise<void>): Promise<void> {
-    this.#unanswered += 1;
-    await answered;
-    this.#unanswered -= 1;
   }
 
   /** From now on texts are held, until `authenticated`. */

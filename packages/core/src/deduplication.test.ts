@@ -13,9 +13,11 @@ function open(options: Partial<DeduplicationOptions> = {}) {
   let nowMs = 0;
   const waiting: { readonly stores: () => void; readonly refuses: () => void }[] = [];
   let published = 0;
-  const window = createDeduplication({ now: () => nowMs, ...options });
+  const counters = { upstreamDuplicates: 0 };
+  const window = createDeduplication({ counters, now: () => nowMs, ...options });
   return {
     window,
+    counters,
     waiting,
     published: () => published,
     pass: (ms: number) => {
@@ -38,12 +40,13 @@ function open(options: Partial<DeduplicationOptions> = {}) {
 }
 
 test("a repeat while the first is on its way joins it: stored once, answered twice", async () => {
-  const { send, waiting, published, window } = open();
+  const { send, waiting, published, window, counters } = open();
   const both = [send(), send()];
   expect(waiting).toHaveLength(1);
   waiting[0]?.stores();
   expect(await Promise.all(both)).toEqual(["accepted", "duplicate"]);
   expect([await send(), published(), window.busyUsers]).toEqual(["duplicate", 1, 0]);
+  expect(counters.upstreamDuplicates).toBe(2);
 });
 
 test("a first that fails takes those who joined along, and leaves the window", async () => {

@@ -1,5 +1,6 @@
 // The deduplication window: the same message of a user, named by its client_msg_id, goes upstream once (CONTRACT §5).
 import { Code } from "@connectrpc/connect";
+import type { Counters } from "./counters.ts";
 import { failure } from "./errors.ts";
 import type { OutgoingMessage } from "./upstream.ts";
 
@@ -13,6 +14,7 @@ export interface DeduplicationOptions {
   /** What one user may have on its way at a time. Defaults: 1,000 messages with 4 Mi characters of content. */
   readonly maxPending?: number;
   readonly maxPendingLength?: number;
+  readonly counters: Pick<Counters, "upstreamDuplicates">;
   readonly now: () => number;
 }
 
@@ -45,7 +47,7 @@ interface Share {
 const retryAfterMs = 1000;
 
 export function createDeduplication(options: DeduplicationOptions): Deduplication {
-  const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, now } = options;
+  const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, counters, now } = options;
   const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
   /** By name, in two generations: the older one goes as a whole, which costs a message nothing. */
   let older = new Map<string, Known>();
@@ -123,6 +125,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
           throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id is another message's");
         }
         await first.published;
+        counters.upstreamDuplicates += 1;
         return "duplicate";
       }
       const { length } = message.content;

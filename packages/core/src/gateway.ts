@@ -25,6 +25,7 @@ import { createLifecycle, type GatewayEndpoint } from "./lifecycle.ts";
 import { createAdmission, defaultLimits } from "./limits/admission.ts";
 import { createBufferBudget } from "./limits/buffer-budget.ts";
 import {
+  defaultDrainMs,
   defaultDrainWindowMs,
   defaultMaxBodyBytes,
   defaultRevocationHoldMs,
@@ -43,7 +44,7 @@ import { createUserEvents } from "./session/user-events.ts";
 import { createSocketDoor, type SocketDoor } from "./socket-door.ts";
 import { newTrace, type Trace, traceIdOf } from "./trace.ts";
 import { type Unreadable, unreadableResponse } from "./unreadable.ts";
-import { checkOutgoing, type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
+import { checkOutgoing, checkSize, type OutgoingMessage, type Sender, toUpstreamRecord } from "./upstream.ts";
 
 export interface Gateway extends SocketDoor {
   readonly gatewayId: string;
@@ -87,7 +88,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   const hub = createHub();
   const counters = createCounters();
   const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
-  const deduplication = createDeduplication({ now });
+  const deduplication = createDeduplication({ counters, now });
   const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
   const sendUserEvent = countedSend(producer, "user_events", counters);
   const userEvents = createUserEvents({
@@ -160,7 +161,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     }
     switch (data.case) {
       case "sendMessage":
-        void connection.answering(sendMessage(connection, identity, messageId, data.value));
+        void sendMessage(connection, identity, messageId, data.value);
         return;
       case "ping":
         connections.answer(connection, { case: "pong", value: {} }, messageId);
@@ -172,7 +173,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         // Lossy by contract, and no back end takes it yet.
         return;
       default:
-        void connection.answering(callMethod(connection, identity, messageId, data));
+        void callMethod(connection, identity, messageId, data);
     }
   };
 
@@ -184,6 +185,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   ): Promise<void> => {
     const { clientMsgId } = message;
     const trace = newTrace();
+    connection.unanswered += 1;
     try {
       const status = await publish(message, { userId, deviceId, connectionId: connection.id }, trace);
       const value = { clientMsgId, status, traceId: trace.traceId };
@@ -192,17 +194,18 @@ export function createGateway(options: GatewayOptions): Gateway {
       const error = toConnectError(thrown);
       logFailure(log, error, "send-message", trace, userId);
       connections.answer(connection, errorFrame(error, trace.traceId, clientMsgId), messageId);
+    } finally {
+      connection.unanswered -= 1;
     }
   };
 
-  const publish = async (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<string> => {
+  /** Throws, or rejects, with what is wrong with the message or its way. */
+  const publish = (message: OutgoingMessage, sender: Sender, trace: Trace): Promise<string> => {
     admission.admitMessage();
     checkOutgoing(message);
     const origin = { gatewayId, gatewayEpoch: life.epoch, topic: topics.upstream.name };
     const send = () => sendUpstream(toUpstreamRecord(message, sender, origin, trace, now()));
-    const status = await deduplication.once(sender.userId, message, send);
-    counters.upstreamDuplicates += status === "duplicate" ? 1 : 0;
-    return status;
+    return deduplication.once(sender.userId, message, send);
   };
 
   // Downstream: Kafka → clients. No client is waited for, so that a slow one never stalls the partition; the end of a turn is, and poison.
@@ -260,10 +263,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     publish: async (request, trace) => {
       const { senderId, deviceId, clientMsgId, content } = request;
       // What comes as a frame is within the limit already.
-      if (utf8Length(content) > limits.maxFrameBytes) {
-        const message = `content is larger than ${limits.maxFrameBytes} bytes`;
-        throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", message);
-      }
+      checkSize(content, limits.maxFrameBytes);
       const status = await publish(request, { userId: senderId, deviceId, connectionId: "" }, trace);
       return { clientMsgId, status, traceId: trace.traceId };
     },
@@ -276,6 +276,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     data: ClientFrame["data"],
   ): Promise<void> => {
     const trace = newTrace();
+    connection.unanswered += 1;
     try {
       admission.admitWork();
       const { method, request, timeoutMs, toAnswer } = frameCall(data);
@@ -285,6 +286,8 @@ export function createGateway(options: GatewayOptions): Gateway {
       const error = toConnectError(thrown);
       logFailure(log, error, data.case ?? "", trace, identity.userId);
       connections.answer(connection, errorFrame(error, trace.traceId), messageId);
+    } finally {
+      connection.unanswered -= 1;
     }
   };
 
@@ -407,11 +410,4 @@ export function createGateway(options: GatewayOptions): Gateway {
     stopped: life.stopped,
     drain: life.drain,
   };
-}
-
-/** Of a drain that a back end asked for, where the embedding program has none of its own. */
-const defaultDrainMs = 30_000;
-
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
 }

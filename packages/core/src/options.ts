@@ -124,6 +124,9 @@ export const defaultMaxBodyBytes: number = 1024 * 1024;
 
 export const defaultDrainWindowMs: number = 8_000;
 
+/** Of a drain that a back end asked for, where the embedding program has none of its own. */
+export const defaultDrainMs: number = 30_000;
+
 /** As long as im-logic's access tokens live by default. */
 export const defaultRevocationHoldMs: number = 24 * 60 * 60 * 1000;
 

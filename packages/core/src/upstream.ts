@@ -1,7 +1,8 @@
 // A message on its way to Kafka: what a client sent and who sent it → the record on `upstream`.
+import { Code } from "@connectrpc/connect";
 import type { MessageType, UpstreamRecord } from "@im-gateway/proto";
 import type { ProducerRecord } from "./adapters.ts";
-import { invalidFields } from "./errors.ts";
+import { failure, invalidFields } from "./errors.ts";
 import { encodeUpstreamRecord } from "./record/codec.ts";
 import type { Trace } from "./trace.ts";
 
@@ -34,6 +35,13 @@ const maxClientMsgId = 128;
 export function checkOutgoing({ clientMsgId }: OutgoingMessage): void {
   if (clientMsgId.length > maxClientMsgId && [...clientMsgId].length > maxClientMsgId) {
     throw invalidFields({ field: "client_msg_id", description: `is longer than ${maxClientMsgId} characters` });
+  }
+}
+
+/** @throws ConnectError invalid_argument MESSAGE_TOO_LARGE: no frame could carry it */
+export function checkSize(content: string, maxBytes: number): void {
+  if (new TextEncoder().encode(content).length > maxBytes) {
+    throw failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", `content is larger than ${maxBytes} bytes`);
   }
 }
 

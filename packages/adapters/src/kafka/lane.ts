@@ -13,7 +13,8 @@ import { pause } from "./wait.ts";
 /** A record as kafkajs takes it. */
 export interface OwnMessage extends Message {
   readonly key: Buffer;
-  readonly value: Buffer;
+  readonly value: Buffer | string;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A record that waits for its answer. */

@@ -58,8 +58,8 @@ export function createProducer(options: ProducerOptions): Producer {
       );
     const message = {
       key: Buffer.from(key),
-      value:
-        typeof value === "string" ? Buffer.from(value) : Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+      // kafkajs writes a text where it belongs, without a buffer of its own.
+      value: typeof value === "string" ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength),
       headers: { ...headers },
     };
     const bytes = sizeOf(message);
@@ -206,8 +206,8 @@ export function createProducer(options: ProducerOptions): Producer {
   return { send, close: () => (closing ??= flush()) };
 }
 
-function sizeOf({ key, value, headers }: { key: Buffer; value: Buffer; headers: Record<string, string> }): number {
-  let bytes = recordOverheadBytes + key.byteLength + value.byteLength;
+function sizeOf({ key, value, headers }: OwnMessage): number {
+  let bytes = recordOverheadBytes + key.byteLength + Buffer.byteLength(value);
   for (const [name, text] of Object.entries(headers)) {
     bytes += headerOverheadBytes + Buffer.byteLength(name) + Buffer.byteLength(text);
   }
