@@ -1,6 +1,7 @@
 // The gateway's own life: idle → running → draining | evicted. Moved here alone.
 import type { Log, Registration, Registry, ServiceInstance } from "./adapters.ts";
 import type { Farewell } from "./session/farewell.ts";
+import { pause, within } from "./wait.ts";
 
 export interface LifecycleOptions {
   readonly gatewayId: string;
@@ -92,14 +93,14 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     const marked = registration.update({ ...metadata, state: "draining" });
     const failed = (error: unknown): void =>
       log("warn", "the registry does not show that this gateway drains", { error });
-    await within(AbortSignal.timeout(maxMarkMs), marked.catch(failed));
+    await within(marked.catch(failed), AbortSignal.timeout(maxMarkMs));
   };
 
   /** Resolves when no records come any more, or when the signal aborts. */
   const quiet = async (signal: AbortSignal): Promise<void> => {
     for (let before = -1; recordsTaken() !== before && !signal.aborted; ) {
       before = recordsTaken();
-      await within(AbortSignal.any([signal, AbortSignal.timeout(quietMs)]), new Promise<void>(() => {}));
+      await pause(quietMs, signal);
     }
   };
 
@@ -165,15 +166,4 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       return leaving;
     },
   };
-}
-
-/** Resolves with `work`, or when the signal aborts. */
-function within(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  const aborted = new Promise<void>((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    if (signal.aborted) {
-      resolve();
-    }
-  });
-  return Promise.race([work, aborted]);
 }

@@ -12,6 +12,7 @@ import type {
   Topic,
 } from "../adapters.ts";
 import { failure } from "../errors.ts";
+import { pause } from "../wait.ts";
 
 export interface MemoryBusOptions {
   readonly log?: Log;
@@ -314,17 +315,4 @@ function hash(key: string): number {
 function sizeOf(key: string, value: Uint8Array, headers: Readonly<Record<string, string>>): number {
   const headerLength = Object.entries(headers).reduce((sum, [name, text]) => sum + name.length + text.length, 0);
   return key.length + value.byteLength + headerLength;
-}
-
-function pause(durationMs: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, durationMs);
-    signal.addEventListener("abort", end);
-  });
 }

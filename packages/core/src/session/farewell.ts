@@ -2,6 +2,7 @@
 import type { Connection } from "../connection.ts";
 import { CloseCode } from "../errors.ts";
 import type { ServerFrameData } from "../frame/codec.ts";
+import { pause } from "../wait.ts";
 import type { Connections } from "./connections.ts";
 
 export interface FarewellOptions {
@@ -79,20 +80,4 @@ export function createFarewell({ connections, windowMs }: FarewellOptions): Fare
       return everybody.length;
     },
   };
-}
-
-/** Resolves after `ms`, or when the signal aborts. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) {
-      end();
-    }
-  });
 }

@@ -7,6 +7,7 @@ import type { Log, Producer, ProducerRecord } from "../adapters.ts";
 import type { Counters } from "../counters.ts";
 import { toConnectError } from "../error-json.ts";
 import { encodeRecord } from "../record/codec.ts";
+import { within } from "../wait.ts";
 
 export interface ConnectionEvent {
   readonly event: "connected" | "disconnected";
@@ -179,15 +180,7 @@ export function createUserEvents(options: UserEventsOptions): UserEvents {
           await sending;
         }
       };
-      await Promise.race([
-        allSent(),
-        new Promise<void>((resolve) => {
-          signal.addEventListener("abort", () => resolve(), { once: true });
-          if (signal.aborted) {
-            resolve();
-          }
-        }),
-      ]);
+      await within(allSent(), signal);
     },
   };
 }
