@@ -208,6 +208,55 @@ it("says that records have fallen out of retention, before the first that is lef
   await kafka.producer.close();
 }, 40_000);
 
+it.each<
+  [string, { readonly reads: readonly string[]; readonly while: "away" | "here"; readonly reason: Gap["reason"] }]
+>([
+  ["recreated", { reads: ["read"], while: "here", reason: "recreated" }],
+  ["recreated before anything was read", { reads: [], while: "here", reason: "recreated" }],
+  ["emptied", { reads: ["read"], while: "away", reason: "expired" }],
+])(
+  "says once that a topic was %s, when nothing follows",
+  async (_what, { reads, while: when, reason }) => {
+    const warnings: string[] = [];
+    const kafka = connect({ log: (level, message) => void (level === "warn" && warnings.push(message)) });
+    const topic = await newTopic(kafka, 1);
+    const send = (value: string) => kafka.producer.send({ topic: topic.name, key: "k", value });
+    const events: (string | Gap)[] = [];
+    const options: Partial<Subscription> = {
+      groupId: `group-${randomUUID()}`,
+      epoch: () => 1,
+      deliver: (batch) => void events.push(...batch.map(({ value }) => String(Buffer.from(value ?? [])))),
+      onGap: (gap) => void events.push(gap),
+    };
+    const first = subscribe(kafka, topic, options);
+    await waitFor(() => first.ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+    for (const value of reads) await send(value);
+    await waitFor(() => events.length === reads.length, { timeoutMs: 10_000, what: "what was sent" });
+    if (when === "away") await first.stop();
+    const admin = new Client({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    if (reason === "recreated") await admin.deleteTopics({ topics: [topic.name] });
+    else {
+      await send("unread");
+      await admin.fetchTopicMetadata({ topics: [topic.name] });
+      await admin.deleteTopicRecords({ topic: topic.name, partitions: [{ partition: 0, offset: "2" }] });
+    }
+    await admin.disconnect();
+    const now = when === "away" ? subscribe(kafka, topic, options) : first;
+    await waitFor(() => events.length > reads.length, { timeoutMs: 15_000, what: "the gap" });
+    // Two rounds of what looks for gaps by itself.
+    await sleep(11_000);
+    expect(events).toEqual([...reads, { topic: topic.name, partition: 0, reason }]);
+    expect(warnings.filter((message) => message.includes("starts again")).length).toBeLessThanOrEqual(1);
+    await send("after");
+    await waitFor(() => events.at(-1) === "after", { timeoutMs: 10_000, what: "the record after it" });
+    expect(events).toHaveLength(reads.length + 2);
+    await now.stop();
+    await kafka.producer.close();
+  },
+  60_000,
+);
+
 it("reads what is packed with zstd; of what it can not read it says so, and is not ready until that is gone", async () => {
   const errors: string[] = [];
   const kafka = connect({ log: (level, message) => void (level === "error" && errors.push(message)) });

@@ -1,4 +1,5 @@
 // Where a group stands in its topics, remembered over the lives of its consumer: what Kafka has now is compared with it.
+import { randomUUID } from "node:crypto";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { failure, type Gap, type Log, type Subscription } from "@im-gateway/core";
 import type { Admin, TopicPartitionOffsetAndMetadata } from "kafkajs";
@@ -55,64 +56,100 @@ export function partitionTaken(): ConnectError {
 export function createPositions({ subscription, topics, log }: PositionsOptions): Positions {
   const { groupId, epoch, onGap } = subscription;
   const known = new Map<string, Position>();
+  /** Told, and not yet replaced in Kafka by a position that is there. */
+  const told = new Set<string>();
+  /** Beside the epoch in what is committed: a coordinator that lost its data gives this very process a lower epoch than it had. */
+  const life = randomUUID();
   let claimed = false;
+  let verifying: Promise<unknown> = Promise.resolve();
   const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`;
-  const metadata = (): string | null => (epoch === undefined ? null : String(epoch()));
+  const metadata = (): string | null => (epoch === undefined ? null : `${epoch()} ${life}`);
 
-  function reportGap(gap: Gap): void {
-    known.delete(keyOf(gap.topic, gap.partition));
+  function report(gap: Gap): void {
     log("error", "records are missing before the next one", { group: groupId, ...gap });
     onGap?.(gap);
   }
 
-  /** @param before the position when Kafka was asked: meanwhile more may have been delivered */
-  function compare(topic: string, { partition, low, high, stored }: Found, before: bigint | undefined): boolean {
+  /**
+   * @param before the position when Kafka was asked: meanwhile more may have been delivered
+   * @returns why records are missing, if they are
+   */
+  function gapAt(topic: string, found: Found, before: bigint | undefined): Gap["reason"] | undefined {
+    const { partition, low, high, stored } = found;
     const key = keyOf(topic, partition);
-    if (!known.has(key) && stored === resetOffset) {
-      reportGap({ topic, partition, reason: low > 0n ? "expired" : "recreated" });
-      return false;
-    }
+    if (!known.has(key) && stored === resetOffset) return low > 0n ? "expired" : "recreated";
     const position = known.get(key) ?? (stored < 0n ? undefined : { next: stored, committed: stored });
-    if (position === undefined) return true;
+    if (position === undefined) return undefined;
     known.set(key, position);
-    const lost = before !== undefined && stored < 0n;
-    if (position.next < low) reportGap({ topic, partition, reason: "expired" });
+    if (position.next < low) return "expired";
     // Kafka drops a group's offsets with the topic.
-    else if ((before ?? position.next) > high || lost) reportGap({ topic, partition, reason: "recreated" });
-    else return true;
-    return false;
+    const lost = before !== undefined && stored < 0n;
+    return (before ?? position.next) > high || lost ? "recreated" : undefined;
+  }
+
+  function isTaken({ metadata }: Found): boolean {
+    if (epoch === undefined) return false;
+    const [other, otherLife] = metadata?.split(" ") ?? [];
+    // A new process has its epoch from whoever grants them, and believes no number that was left here.
+    return claimed && otherLife !== life && Number(other ?? 0) > epoch();
+  }
+
+  async function verifyOnce(
+    assigned: Readonly<Record<string, readonly number[]>>,
+    commit: (offsets: TopicPartitionOffsetAndMetadata[]) => Promise<void>,
+  ): Promise<boolean> {
+    const before = new Map([...known].map(([key, { next }]) => [key, next]));
+    const claims: TopicPartitionOffsetAndMetadata[] = [];
+    let whole = true;
+    await topics.withAdmin(async (admin) => {
+      for (const [topic, partitions] of Object.entries(assigned)) {
+        for (const found of await find(admin, groupId, topic)) {
+          if (!partitions.includes(found.partition)) continue;
+          if (isTaken(found)) throw partitionTaken();
+          const { partition, stored, low, high } = found;
+          const key = keyOf(topic, partition);
+          const reason = gapAt(topic, found, before.get(key));
+          if (reason !== undefined) {
+            whole = false;
+            if (!told.has(key)) report({ topic, partition, reason });
+            told.add(key);
+          }
+          if (reason !== undefined || (epoch !== undefined && !claimed)) {
+            const offset = String(reason !== undefined || stored < low || stored > high ? low : stored);
+            claims.push({ topic, partition, offset, metadata: metadata() });
+          }
+        }
+      }
+    });
+    if (claims.length === 0) return whole;
+    // After a gap kafkajs goes on with the oldest record, but leaves no position in Kafka: the next look would find the same gap.
+    await commit(claims);
+    claimed = true;
+    for (const { topic, partition, offset } of claims) {
+      const key = keyOf(topic, partition);
+      if (told.delete(key) || !known.has(key)) known.set(key, { next: BigInt(offset), committed: BigInt(offset) });
+    }
+    return whole;
   }
 
   return {
     async verify(assigned, commit) {
       if (epoch === undefined && onGap === undefined) return true;
-      let whole = true;
-      const before = new Map([...known].map(([key, { next }]) => [key, next]));
-      const claims: TopicPartitionOffsetAndMetadata[] = [];
-      await topics.withAdmin(async (admin) => {
-        for (const [topic, partitions] of Object.entries(assigned)) {
-          for (const found of await find(admin, groupId, topic)) {
-            if (!partitions.includes(found.partition)) continue;
-            const { partition, stored, low, high } = found;
-            // A new process has its epoch from whoever grants them, and believes no number that was left here.
-            if (claimed && epoch !== undefined && Number(found.metadata ?? 0) > epoch()) throw partitionTaken();
-            const offset = String(stored < low || stored > high ? low : stored);
-            claims.push({ topic, partition, offset, metadata: metadata() });
-            whole = compare(topic, found, before.get(keyOf(topic, partition))) && whole;
-          }
-        }
-      });
-      if (claimed || epoch === undefined || claims.length === 0) return whole;
-      await commit(claims);
-      claimed = true;
-      return whole;
+      // One at a time: two would tell of one gap twice.
+      const verified = verifying.then(() => verifyOnce(assigned, commit));
+      verifying = verified.catch(() => {});
+      return verified;
     },
     follows(topic, partition, firstOffset) {
-      const position = known.get(keyOf(topic, partition));
+      const key = keyOf(topic, partition);
+      const position = known.get(key);
       const first = BigInt(firstOffset);
       if (position === undefined || first === position.next) return true;
       if (first > position.next) return false;
-      if (first < position.committed) reportGap({ topic, partition, reason: "recreated" });
+      if (first < position.committed) {
+        known.delete(key);
+        report({ topic, partition, reason: "recreated" });
+      }
       return true;
     },
     delivered(topic, partition, nextOffset) {
