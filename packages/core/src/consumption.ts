@@ -3,6 +3,7 @@ import type { Consumer, Log, Subscription, Topic } from "./adapters.ts";
 import { type Counters, countFailure } from "./counters.ts";
 import { toConnectError } from "./error-json.ts";
 import { reasonOf } from "./errors.ts";
+import { pause } from "./wait.ts";
 
 export interface ConsumptionOptions extends Pick<Subscription, "alsoCreate" | "epoch" | "deliver"> {
   readonly consumer: Consumer;
@@ -26,6 +27,7 @@ export interface Consumption {
 
 /** A turn takes as many of them as it should; the more it has, the more frames leave in one write. */
 const maxBatchRecords = 10_000;
+const retryMs = 2000;
 
 export function createConsumption(options: ConsumptionOptions): Consumption {
   const { consumer, topic, onFlow, onGap, onTaken, counters, log, ...subscription } = options;
@@ -35,34 +37,39 @@ export function createConsumption(options: ConsumptionOptions): Consumption {
       return active;
     },
     async run(signal) {
-      try {
-        await consumer.run({
-          ...subscription,
-          topics: [topic],
-          groupId: topic.name,
-          maxBatchRecords,
-          onReady(ready) {
-            active = ready;
-            if (ready) {
-              onFlow();
-            }
-          },
-          onLag(lag) {
-            counters.consumerLagRecords = lag;
-          },
-          onGap() {
-            countFailure(counters, "downstream", "RECORDS_LOST");
-            onGap();
-          },
-          signal,
-        });
-      } catch (error) {
-        log("error", "the downstream topic can not be consumed", { topic: topic.name, error });
-        if (reasonOf(toConnectError(error)) === "PARTITION_TAKEN") {
-          onTaken();
+      while (!signal.aborted) {
+        try {
+          await consumer.run({
+            ...subscription,
+            topics: [topic],
+            groupId: topic.name,
+            maxBatchRecords,
+            onReady(ready) {
+              active = ready;
+              if (ready) {
+                onFlow();
+              }
+            },
+            onLag(lag) {
+              counters.consumerLagRecords = lag;
+            },
+            onGap() {
+              countFailure(counters, "downstream", "RECORDS_LOST");
+              onGap();
+            },
+            signal,
+          });
+        } catch (error) {
+          log("error", "the downstream topic can not be consumed", { topic: topic.name, error });
+          if (reasonOf(toConnectError(error)) === "PARTITION_TAKEN") {
+            onTaken();
+            return;
+          }
+        } finally {
+          active = false;
         }
-      } finally {
-        active = false;
+        // An operator may give back the right that is missing; what was written meanwhile is still there then.
+        await pause(retryMs, signal);
       }
     },
   };

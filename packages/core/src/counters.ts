@@ -4,7 +4,7 @@ import { toConnectError } from "./error-json.ts";
 import { reasonOf } from "./errors.ts";
 
 /** The configured role of a topic, never its name: that may have a gateway's id in it. */
-export type TopicRole = "upstream" | "downstream" | "user_events";
+export type TopicRole = "upstream" | "downstream" | "user_events" | "dead_letter";
 
 export interface Counters {
   connectionsOpened: number;

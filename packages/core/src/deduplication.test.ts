@@ -160,6 +160,16 @@ test.each([
   expect(await again).toBe("accepted");
 });
 
+test("a repeat that waits counts as much as the first; of what is stored already there may be any number", async () => {
+  const { send, waiting, published, window } = open({ maxPending: 2 });
+  const both = [send(), send()];
+  expect(await send()).toBe("TOO_MANY_PENDING");
+  waiting[0]?.stores();
+  expect(await Promise.all(both)).toEqual(["accepted", "duplicate"]);
+  expect(await Promise.all([send(), send(), send()])).toEqual(["duplicate", "duplicate", "duplicate"]);
+  expect([published(), window.busyUsers]).toEqual([1, 0]);
+});
+
 test("whatever is sent, stored and refused: of each message one is accepted for each that is stored, and nothing is left behind", async () => {
   const step = fc.oneof(
     fc.record({ sends: fc.constantFrom("1", "2", "3"), by: fc.constantFrom("u", "v") }),

@@ -2,6 +2,7 @@
 import { Code } from "@connectrpc/connect";
 import type { Counters } from "./counters.ts";
 import { failure } from "./errors.ts";
+import { createShares } from "./limits/shares.ts";
 import type { OutgoingMessage } from "./upstream.ts";
 
 export interface DeduplicationOptions {
@@ -11,7 +12,7 @@ export interface DeduplicationOptions {
   readonly maxStored?: number;
   /** What the names of the remembered ones take at most, in characters. Default: 16 Mi. */
   readonly maxStoredLength?: number;
-  /** What one user may have on its way at a time. Defaults: 1,000 messages with 4 Mi characters of content. */
+  /** What one user may have on its way at a time, repeats included. Defaults: 1,000 messages with 4 Mi characters of content. */
   readonly maxPending?: number;
   readonly maxPendingLength?: number;
   readonly counters: Pick<Counters, "upstreamDuplicates">;
@@ -38,14 +39,6 @@ interface Known {
   published: Promise<void> | undefined;
 }
 
-/** One user's share of what is on its way. */
-interface Share {
-  messages: number;
-  length: number;
-}
-
-const retryAfterMs = 1000;
-
 export function createDeduplication(options: DeduplicationOptions): Deduplication {
   const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, counters, now } = options;
   const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
@@ -54,7 +47,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
   let younger = new Map<string, Known>();
   /** Since the last turn. */
   let stored = { messages: 0, length: 0, sinceMs: now() };
-  const shares = new Map<string, Share>();
+  const shares = createShares({ what: "messages", maxCount: maxPending, maxLength: maxPendingLength });
 
   const turnOver = (): void => {
     const nowMs = now();
@@ -83,53 +76,33 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
     }
   };
 
-  const take = (userId: string, length: number): Share => {
-    const known = shares.get(userId);
-    const share = known ?? { messages: 0, length: 0 };
-    if (share.messages >= maxPending || share.length + length > maxPendingLength) {
-      throw failure(Code.ResourceExhausted, "TOO_MANY_PENDING", "too many of your messages wait to be stored", {
-        retryAfterMs,
-      });
-    }
-    share.messages += 1;
-    share.length += length;
-    if (known === undefined) {
-      shares.set(userId, share);
-    }
-    return share;
-  };
-
-  const giveBack = (userId: string, share: Share, length: number): void => {
-    share.messages -= 1;
-    share.length -= length;
-    if (share.messages === 0) {
-      shares.delete(userId);
-    }
-  };
-
   return {
     get remembered() {
       return older.size + younger.size;
     },
     get busyUsers() {
-      return shares.size;
+      return shares.users;
     },
 
     async once(userId, message, publish) {
       const name = `${userId.length} ${userId}${message.clientMsgId}`;
       const print = fingerprint(message);
+      const { length } = message.content;
       turnOver();
       const first = younger.get(name) ?? older.get(name);
       if (first !== undefined) {
         if (first.print !== print) {
           throw failure(Code.AlreadyExists, "CLIENT_MSG_ID_REUSED", "this client_msg_id is another message's");
         }
-        await first.published;
+        // Who waits holds the message: a repeat takes as much of a share as the first.
+        if (first.published !== undefined) {
+          const share = shares.take(userId, length);
+          await first.published.finally(() => shares.giveBack(userId, share, length));
+        }
         counters.upstreamDuplicates += 1;
         return "duplicate";
       }
-      const { length } = message.content;
-      const share = take(userId, length);
+      const share = shares.take(userId, length);
       const known: Known = { print, published: undefined };
       try {
         known.published = publish();
@@ -142,7 +115,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
         forget(name, known);
         throw thrown;
       } finally {
-        giveBack(userId, share, length);
+        shares.giveBack(userId, share, length);
       }
       return "accepted";
     },

@@ -4,6 +4,7 @@ import { UserService } from "@im-gateway/proto";
 import fc from "fast-check";
 import { SignJWT } from "jose";
 import { afterEach, describe, expect, test } from "vitest";
+import { as, record, start as startGateway, typesOf } from "../test/start-gateway.ts";
 import type { Producer, Registration, Registry, Socket, SocketEvents } from "./adapters.ts";
 import { failure } from "./errors.ts";
 import { createGateway, type Gateway } from "./gateway.ts";
@@ -356,6 +357,63 @@ test("a gateway whose partition a later life has taken leaves as one without its
   stop.abort();
   expect(client.frames[1]?.data).toMatchObject({ conversation_ids: [], reason: "GATEWAY_REPLACED" });
   expect(gateway.unready()).not.toEqual([]);
+});
+
+test("a topic that Kafka refuses for a while is consumed again, and nothing of it is lost", async () => {
+  let refuse = (): void => {};
+  const { gateway, open, bus, logged } = await startGateway({
+    consumer: (real) => ({
+      async run(subscription) {
+        const refused = new AbortController();
+        refuse = () => refused.abort(failure(Code.PermissionDenied, "KAFKA_REFUSED", "Kafka refuses"));
+        await real.run({ ...subscription, signal: AbortSignal.any([subscription.signal, refused.signal]) });
+        refused.signal.throwIfAborted();
+      },
+    }),
+  });
+  const client = await open(await as("alice"));
+  refuse();
+  await expect.poll(() => gateway.unready()).toEqual(["kafka: the downstream topic is not being consumed"]);
+  await bus.producer.send(record({ target_user_id: "alice" }));
+  // Its heartbeat is shorter than the pause.
+  const alive = (): readonly string[] => {
+    client.send("ping");
+    return typesOf(client).filter((type) => type !== "pong");
+  };
+  await expect.poll(alive, { timeout: 10_000 }).toEqual(["connected", "new-message"]);
+  expect([gateway.unready(), client.closes]).toEqual([[], []]);
+  expect(logged).toContain("error the downstream topic can not be consumed");
+});
+
+test("a burst of poison is all on the dead-letter topic, a few at a time", async () => {
+  let sending = 0;
+  let most = 0;
+  const { bus } = await startGateway({
+    producer: (real) => ({
+      close: real.close,
+      async send(letter) {
+        sending += 1;
+        most = Math.max(most, sending);
+        await real.send(letter);
+        sending -= 1;
+      },
+    }),
+  });
+  const dead = new Set<string | undefined>();
+  const stop = new AbortController();
+  void bus.consumer.run({
+    topics: [{ name: "dead-letter", partitions: 1 }],
+    groupId: "test",
+    deliver: (records) => void records.map(({ headers }) => dead.add(headers["source-offset"])),
+    onReady: () => {},
+    signal: stop.signal,
+  });
+  for (let count = 0; count < 2000; count += 1) {
+    await bus.producer.send({ ...record({}), value: "garbage" });
+  }
+  await expect.poll(() => dead.size, { timeout: 10_000 }).toBe(2000);
+  stop.abort();
+  expect(most).toBeLessThanOrEqual(100);
 });
 
 test("sockets are told when records are gone before they were delivered, and stay", async () => {

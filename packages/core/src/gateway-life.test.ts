@@ -1,9 +1,12 @@
 // The gateway's own life: what it says of who comes and goes, its drain, its health.
-import { Code } from "@connectrpc/connect";
+import { Code, createRouterTransport } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
-import { as, jsonOf, message, record, start, token, typesOf } from "../test/start-gateway.ts";
+import { as, jsonOf, message, record, secret, start, token, typesOf } from "../test/start-gateway.ts";
 import { failure } from "./errors.ts";
-import { createMemoryRegistry } from "./memory/index.ts";
+import { createGateway } from "./gateway.ts";
+import { createMemoryBus, createMemoryRegistry } from "./memory/index.ts";
+
+const never = new AbortController().signal;
 
 describe("life", () => {
   test("connected and disconnected are told in order, with the epoch", async () => {
@@ -34,6 +37,39 @@ describe("life", () => {
     });
     await open(await as("alice"));
     await expect.poll(() => userEvents.length, { timeout: 5000 }).toBe(1);
+  });
+
+  test("a drain that comes while the key is being claimed gives it back", async () => {
+    const memory = createMemoryRegistry();
+    const claims: (() => void)[] = [];
+    const { producer, consumer } = createMemoryBus().connect();
+    const gateway = createGateway({
+      gatewayId: "early",
+      version: "1",
+      producer,
+      consumer,
+      registry: {
+        ...memory,
+        async register(...claim) {
+          await new Promise<void>((resolve) => claims.push(resolve));
+          return memory.register(...claim);
+        },
+      },
+      transport: createRouterTransport(() => {}),
+      log: () => {},
+      jwt: { secret },
+    });
+    const started = gateway.start({ address: "127.0.0.1", port: 1 }, new AbortController().signal);
+    await expect.poll(() => claims.length).toBe(1);
+    await gateway.drain(AbortSignal.timeout(1000));
+    claims[0]?.();
+    await expect(started).rejects.toThrow("drained before it had started");
+    expect(gateway.unready()).not.toEqual([]);
+    const late = await gateway.upgrade({ path: await as("alice"), headers: new Headers() });
+    expect(late.accepted).toBe(false);
+    // The key is free.
+    const next = await memory.register({ id: "early", name: "im-gateway", address: "a", port: 2, metadata: {} }, never);
+    await next.release();
   });
 
   test("a drain says goaway, closes 1012, tells everybody's end and takes nobody new", async () => {

@@ -15,7 +15,6 @@ import { fromDownstreamRecord } from "./downstream.ts";
 import { toConnectError } from "./error-json.ts";
 import { CloseCode, failure, reasonOf } from "./errors.ts";
 import { clientFrameType, decodeClientFrame, errorFrame } from "./frame/codec.ts";
-import { frameCall } from "./frame/frame-call.ts";
 import { createHttp } from "./http.ts";
 import { createHub } from "./hub.ts";
 import { createRevocations } from "./identity/revocations.ts";
@@ -41,6 +40,7 @@ import { createConnections } from "./session/connections.ts";
 import { createFarewell } from "./session/farewell.ts";
 import { createResume } from "./session/resume.ts";
 import { createUserEvents } from "./session/user-events.ts";
+import { createSocketCalls } from "./socket-calls.ts";
 import { createSocketDoor, type SocketDoor } from "./socket-door.ts";
 import { newTrace, type Trace, traceIdOf } from "./trace.ts";
 import { type Unreadable, unreadableResponse } from "./unreadable.ts";
@@ -76,6 +76,9 @@ export interface Gateway extends SocketDoor {
   drain(signal: AbortSignal, stopListening?: () => Promise<void>): Promise<void>;
 }
 
+/** Dead letters that are on their way at a time: they share the producer with what clients send. */
+const maxBurying = 100;
+
 export function createGateway(options: GatewayOptions): Gateway {
   const { gatewayId, version, producer, consumer, registry, transport, log, now = Date.now } = options;
   const topics = { ...defaultTopics, ...options.topics };
@@ -89,7 +92,12 @@ export function createGateway(options: GatewayOptions): Gateway {
   const counters = createCounters();
   const sendUpstream = countedSend(producer, "upstream", counters, options.observer?.published);
   const deduplication = createDeduplication({ counters, now });
-  const deadLetters = createDeadLetters(producer, topics.deadLetter.name, log);
+  const deadLetters = createDeadLetters({
+    send: countedSend(producer, "dead_letter", counters),
+    topic: topics.deadLetter.name,
+    stopped: () => life.stopped,
+    log,
+  });
   const sendUserEvent = countedSend(producer, "user_events", counters);
   const userEvents = createUserEvents({
     send: sendUserEvent,
@@ -151,11 +159,16 @@ export function createGateway(options: GatewayOptions): Gateway {
       const missing = failure(Code.Unauthenticated, "TOKEN_MISSING", "the first frame must be auth");
       connections.refuse(connection, messageId, missing);
     } else {
-      handle(connection, connection.identity, frame);
+      handle(connection, connection.identity, frame, text.length);
     }
   };
 
-  const handle = (connection: Connection, identity: Identity, { messageId, data }: ClientFrame): void => {
+  const handle = (
+    connection: Connection,
+    identity: Identity,
+    { messageId, data }: ClientFrame,
+    length: number,
+  ): void => {
     if (data.case !== "resume") {
       connections.held.heard(connection);
     }
@@ -173,7 +186,7 @@ export function createGateway(options: GatewayOptions): Gateway {
         // Lossy by contract, and no back end takes it yet.
         return;
       default:
-        void callMethod(connection, identity, messageId, data);
+        void callOverSocket(connection, identity, messageId, data, length);
     }
   };
 
@@ -246,6 +259,9 @@ export function createGateway(options: GatewayOptions): Gateway {
         const trace_id = traceIdOf(record.headers.traceparent);
         log("warn", "downstream record skipped", { topic, partition, offset, trace_id, error });
         buried.push(deadLetters.bury(record, `${reasonOf(error)}: ${error.rawMessage}`));
+        if (buried.length >= maxBurying) {
+          await Promise.all(buried.splice(0));
+        }
       }
     }
     await Promise.all(buried);
@@ -269,27 +285,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   });
 
-  const callMethod = async (
-    connection: Connection,
-    identity: Identity,
-    messageId: string,
-    data: ClientFrame["data"],
-  ): Promise<void> => {
-    const trace = newTrace();
-    connection.unanswered += 1;
-    try {
-      admission.admitWork();
-      const { method, request, timeoutMs, toAnswer } = frameCall(data);
-      const response = await call(method, request, identity, trace, life.stopped, timeoutMs);
-      connections.answer(connection, toAnswer(response), messageId);
-    } catch (thrown) {
-      const error = toConnectError(thrown);
-      logFailure(log, error, data.case ?? "", trace, identity.userId);
-      connections.answer(connection, errorFrame(error, trace.traceId), messageId);
-    } finally {
-      connection.unanswered -= 1;
-    }
-  };
+  const callOverSocket = createSocketCalls({ call, connections, admission, stopped: () => life.stopped, log });
 
   const authenticate = async (connection: Connection, messageId: string, token: string): Promise<void> => {
     for (const text of await connections.authenticate(connection, messageId, token)) {

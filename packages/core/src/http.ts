@@ -1,10 +1,10 @@
 // The Hono app: health, readiness, the documents, and every REST route of the contract behind one mount.
-import { Code, ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import type { Observer } from "./adapters.ts";
+import { type Bodies, createBodies } from "./body.ts";
 import { createDocumentRoutes, type Documents, documentPaths } from "./documents.ts";
 import { toConnectError } from "./error-json.ts";
-import { failure } from "./errors.ts";
 import { traceOf } from "./trace.ts";
 import { errorResponse, methodLabel, otherMethod, type Transcoder } from "./transcode/transcoder.ts";
 
@@ -51,6 +51,7 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     documents,
     observer,
   } = options;
+  const bodies = createBodies(maxBodyBytes);
   const app = new Hono<HttpBindings>({
     // Not the normalised one: `/x/../health` is no path of ours.
     getPath: (request, given) => (given?.env?.rawPath ?? rawPathOf(request)).split("?")[0] ?? "",
@@ -93,18 +94,18 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     } catch (thrown) {
       return unread(request, thrown, observer);
     }
-    return transcode(transcoder, request, c.env?.rawPath ?? rawPathOf(request), maxBodyBytes, observer);
+    return transcode(transcoder, request, c.env?.rawPath ?? rawPathOf(request), bodies, observer);
   });
 
   return app;
 }
 
-/** The transcoder's answer to a request whose body is read here, up to a bound. */
+/** The transcoder's answer to a request whose body is read here. */
 export async function transcode(
   transcoder: Transcoder,
   request: Request,
   rawPath: string,
-  maxBodyBytes: number,
+  bodies: Bodies,
   observer: Observer | undefined,
 ): Promise<Response> {
   try {
@@ -112,12 +113,14 @@ export async function transcode(
       method: request.method,
       path: rawPath,
       headers: request.headers,
-      body: await readBody(request, maxBodyBytes),
+      body: await bodies.read(request),
       signal: request.signal,
     });
   } catch (thrown) {
     // The body is too large, or broke off: then nobody gets this answer.
     return unread(request, thrown, observer);
+  } finally {
+    bodies.done(request);
   }
 }
 
@@ -135,44 +138,4 @@ function unread(request: Request, thrown: unknown, observer: Observer | undefine
 export function rawPathOf(request: Request): string {
   const { pathname, search } = new URL(request.url);
   return pathname + search;
-}
-
-/** Counts the bytes that come, not those that were announced. */
-async function readBody(request: Request, maxBytes: number): Promise<Uint8Array | null> {
-  if (request.body === null) {
-    return null;
-  }
-  const tooLarge = (): Error =>
-    failure(Code.ResourceExhausted, "BODY_TOO_LARGE", `the body is larger than ${maxBytes} bytes`);
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) {
-    throw tooLarge();
-  }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of readChunks(request.body)) {
-    length += chunk.length;
-    if (length > maxBytes) {
-      throw tooLarge();
-    }
-    chunks.push(chunk);
-  }
-  const body = new Uint8Array(length);
-  let offset = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return body;
-}
-
-/** Async iteration of a ReadableStream, which the standard library's types do not have yet. */
-async function* readChunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
-  try {
-    for (let next = await reader.read(); !next.done; next = await reader.read()) {
-      yield next.value;
-    }
-  } finally {
-    await reader.cancel();
-  }
 }

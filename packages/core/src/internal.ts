@@ -9,6 +9,7 @@ import {
 import { createFetchHandler } from "@connectrpc/connect/protocol";
 import { PushService } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
+import { createBodies } from "./body.ts";
 import { logFailure } from "./calls.ts";
 import { toConnectError } from "./error-json.ts";
 import { codeName, failure } from "./errors.ts";
@@ -40,6 +41,7 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
     return next(request);
   };
   const served = { interceptors: [checked] };
+  const bodies = createBodies(maxBodyBytes);
   const transcoder = createTranscoder({
     services: [PushService],
     transport: createRouterTransport((router) => router.service(PushService, service, served)),
@@ -75,7 +77,7 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
     try {
       await authorize(request);
       if (procedure === undefined) {
-        return await transcode(transcoder, request, rawPath, maxBodyBytes, observer);
+        return await transcode(transcoder, request, rawPath, bodies, observer);
       }
       const response = await inOwnWords(await procedure(request));
       observer?.answered(methodLabel(request.method), path, response.status, (performance.now() - startedMs) / 1000);

@@ -1,5 +1,7 @@
 // The gateway's own life: idle → running → draining | evicted. Moved here alone.
+import { Code } from "@connectrpc/connect";
 import type { Log, Registration, Registry, ServiceInstance } from "./adapters.ts";
+import { failure } from "./errors.ts";
 import type { Farewell } from "./session/farewell.ts";
 import { pause, within } from "./wait.ts";
 
@@ -153,6 +155,11 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
         signal,
         assert,
       );
+      if (leaving !== undefined) {
+        // Asked to leave while the claim was waited for: that came too late to be taken back.
+        await registration.release();
+        throw failure(Code.Aborted, "DRAINED", "the gateway was drained before it had started");
+      }
       // After the state, since the consumer asks for the epoch.
       const consumed = Promise.resolve().then(() => consume(stop.signal));
       state = { t: "running", registration, metadata, consumed };

@@ -53,7 +53,10 @@ afterEach(async () => {
 });
 
 export async function start(
-  options: Pick<Partial<GatewayOptions>, "registry" | "removeTopic" | "drainWindowMs" | "limits" | "memoryUse"> & {
+  options: Pick<
+    Partial<GatewayOptions>,
+    "registry" | "transport" | "removeTopic" | "drainWindowMs" | "limits" | "memoryUse"
+  > & {
     producer?: (real: Producer) => Producer;
     consumer?: (real: Consumer) => Consumer;
     sendBufferBytes?: number;
@@ -95,17 +98,19 @@ export async function start(
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.memoryUse === undefined ? {} : { memoryUse: options.memoryUse }),
     ...(options.drainWindowMs === undefined ? {} : { drainWindowMs: options.drainWindowMs }),
-    transport: createRouterTransport(({ service }) => {
-      service(ConversationService, {
-        markRead: ({ callerId, conversationId, seqId }) => {
-          if (conversationId === "nowhere") {
-            throw failure(Code.NotFound, "CONVERSATION_NOT_FOUND", "no such conversation");
-          }
-          return { unreadCount: callerId === "alice" ? seqId : 0n };
-        },
-      });
-      service(UserService, { getMe: ({ callerId }) => ({ userId: callerId }) });
-    }),
+    transport:
+      options.transport ??
+      createRouterTransport(({ service }) => {
+        service(ConversationService, {
+          markRead: ({ callerId, conversationId, seqId }) => {
+            if (conversationId === "nowhere") {
+              throw failure(Code.NotFound, "CONVERSATION_NOT_FOUND", "no such conversation");
+            }
+            return { unreadCount: callerId === "alice" ? seqId : 0n };
+          },
+        });
+        service(UserService, { getMe: ({ callerId }) => ({ userId: callerId }) });
+      }),
     log: (level, message, fields = {}) => {
       logged.push(`${level} ${message}`);
       if (level === "warn" && "close_code" in fields) {

@@ -129,7 +129,14 @@ export function createLogic(options: LogicOptions): Logic {
   const gatewayKeys =
     registry && createGatewayKeys({ store, routes, registry, downstream, removeTopic, topicPrefix, log, now });
   const notices = createNotices(routes, downstream);
-  const poison = createPoison(createDeadLetters(producer, topics.deadLetter.name, log), log, counts);
+  let stopped = new AbortController().signal;
+  const deadLetters = createDeadLetters({
+    send: producer.send,
+    topic: topics.deadLetter.name,
+    stopped: () => stopped,
+    log,
+  });
+  const poison = createPoison(deadLetters, log, counts);
   const flow = { store, members, blocks, messages, routes, recent, downstream, poison, log, counts, now };
   const deliverUpstream = createUpstream(flow);
   const deliverUserEvents = createUserEvents(flow);
@@ -157,6 +164,7 @@ export function createLogic(options: LogicOptions): Logic {
     },
 
     async run(signal) {
+      stopped = signal;
       const consuming = new AbortController();
       const ended = AbortSignal.any([signal, consuming.signal]);
       const others = [downstream.run(ended), onlineStatus.run(ended), gatewayKeys?.run(ended)];

@@ -257,6 +257,22 @@ it.each<
   60_000,
 );
 
+it("makes topics anew that its subscriber only writes to", async () => {
+  const kafka = connect();
+  const [topic, other] = [await newTopic(kafka, 1), await newTopic(kafka, 1)];
+  const { ready, stop } = subscribe(kafka, topic, { alsoCreate: [other] });
+  await waitFor(() => ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+  await kafka.removeTopic(other.name, AbortSignal.timeout(10_000));
+  const stored = (): Promise<boolean> =>
+    kafka.producer.send({ topic: other.name, key: "k", value: "v" }).then(
+      () => true,
+      () => false,
+    );
+  await waitFor(stored, { timeoutMs: 15_000, what: "the topic to be there again" });
+  await stop();
+  await kafka.producer.close();
+}, 40_000);
+
 it("reads what is packed with zstd; of what it can not read it says so, and is not ready until that is gone", async () => {
   const errors: string[] = [];
   const kafka = connect({ log: (level, message) => void (level === "error" && errors.push(message)) });

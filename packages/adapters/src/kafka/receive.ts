@@ -65,6 +65,7 @@ export async function receive(options: ReceiveOptions): Promise<void> {
   let assigned: Readonly<Record<string, readonly number[]>> = {};
   let verified: Promise<void> = Promise.resolve();
   let mending = false;
+  let checking = false;
   let checkedMs = now();
 
   consumer.on(consumer.events.CRASH, ({ payload }) => loss.abort(payload.error));
@@ -94,9 +95,11 @@ export async function receive(options: ReceiveOptions): Promise<void> {
     });
   }
 
-  /** A topic that was recreated and has grown past the position already shows nowhere else. */
+  /** Topics that only this side writes to may have gone; one that was recreated and has grown past the position shows nowhere else. */
   async function check(): Promise<void> {
+    checking = true;
     try {
+      await ensureOthers();
       await verified;
       if (!end.aborted && !(await positions.verify(assigned, consumer.commitOffsets))) {
         loss.abort(new Error("the topic is another one, or records are missing"));
@@ -104,6 +107,18 @@ export async function receive(options: ReceiveOptions): Promise<void> {
     } catch (error) {
       if (error instanceof ConnectError) loss.abort(error);
       log("debug", "the position in Kafka could not be checked", { group: groupId, ...describeKafkaError(error) });
+    } finally {
+      checking = false;
+    }
+  }
+
+  /** What can not be made keeps nothing from being received. */
+  async function ensureOthers(): Promise<void> {
+    try {
+      await topics.ensure(subscription.alsoCreate ?? [], end);
+    } catch (error) {
+      const fields = { topics: subscription.alsoCreate?.map(({ name }) => name), ...describeError(error) };
+      log(end.aborted ? "debug" : "warn", "topics that are written to can not be made", fields);
     }
   }
 
@@ -126,7 +141,7 @@ export async function receive(options: ReceiveOptions): Promise<void> {
     });
     if (!pulse.isReceiving()) setReady(false);
     if (pulse.isStuck() && !mending && !end.aborted) void mend();
-    if (pulse.isReceiving() && now() - checkedMs > checkMs) {
+    if (pulse.isReceiving() && !checking && now() - checkedMs > checkMs) {
       checkedMs = now();
       void check();
     }
