@@ -257,6 +257,24 @@ it.each<
   60_000,
 );
 
+it("stays when its own epoch falls, as after an etcd that lost its data", async () => {
+  const kafka = connect();
+  const topic = await newTopic(kafka, 1);
+  let epoch = 100;
+  const { records, ready, stop } = subscribe(kafka, topic, { epoch: () => epoch });
+  await waitFor(() => ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+  await kafka.producer.send({ topic: topic.name, key: "k", value: "committed with 100" });
+  await waitFor(() => records.length === 1, { timeoutMs: 10_000, what: "the first record" });
+  epoch = 3;
+  // One round of what looks for a later life.
+  await sleep(6000);
+  expect(ready).toEqual([true]);
+  await kafka.producer.send({ topic: topic.name, key: "k", value: "committed with 3" });
+  await waitFor(() => records.length === 2, { timeoutMs: 10_000, what: "the second record" });
+  await stop();
+  await kafka.producer.close();
+}, 40_000);
+
 it("makes topics anew that its subscriber only writes to", async () => {
   const kafka = connect();
   const [topic, other] = [await newTopic(kafka, 1), await newTopic(kafka, 1)];
