@@ -34,6 +34,7 @@ export function callServerStream<I extends DescMessage, O extends DescMessage>(
   const header = new Headers();
   const trailer = new Headers();
   let ended: StatusObject | undefined;
+  let heard = false;
   // What `next` waits for.
   let wake = (): void => {};
   // Without a deadline: that of a call is for an answer, and this one may be long.
@@ -42,7 +43,10 @@ export function callServerStream<I extends DescMessage, O extends DescMessage>(
   );
   const cancel = (): void => call.cancel();
   signal?.addEventListener("abort", cancel, { once: true });
-  call.on("metadata", (received) => appendMetadata(header, received));
+  call.on("metadata", (received) => {
+    heard = true;
+    appendMetadata(header, received);
+  });
   call.on("readable", () => wake());
   // The status says the same, and comes for every call.
   call.on("error", () => wake());
@@ -66,7 +70,7 @@ export function callServerStream<I extends DescMessage, O extends DescMessage>(
     if (ended === undefined) {
       return undefined;
     }
-    return ended.code === statusCode.OK ? { kind: "end" } : { kind: "failed", failure: callFailure(ended) };
+    return ended.code === statusCode.OK ? { kind: "end" } : { kind: "failed", failure: callFailure(ended, heard) };
   };
 
   const wait = (waitMs: number): Promise<StreamStep<MessageShape<O>>> =>

@@ -35,15 +35,18 @@ const faults: ReadonlySet<Code> = new Set([Code.Internal, Code.Unknown, Code.Dat
 const answerTooLarge = /^Received message larger than max/;
 
 /**
+ * @param heard the peer has sent something for this call already; so it has where the status came with metadata, which grpc-js's own have not:
+ * then no text of the status says that the request never left
+ *
  * Codes keep their number. A status with `grpc-status-details-bin` is the peer's own and is passed on with its
  * details. Without them an Unavailable, a Canceled (the caller's own cancel never comes here) and a cut stream all
  * mean a lost peer: `unreachable`; and the deadline may pass at the peer, or in grpc-js, a moment before it passes
  * here. One that tells of a fault has its text in the cause only, with the reason LOGIC_ERROR.
  */
-export function callFailure({ code, details, metadata }: StatusObject): CallFailure {
+export function callFailure({ code, details, metadata }: StatusObject, heard: boolean): CallFailure {
   const sent = statusDetails(metadata.get("grpc-status-details-bin")[0]);
   if (sent === undefined) {
-    const reached = !neverSent.test(details);
+    const reached = heard || Object.keys(metadata.getMap()).length > 0 || !neverSent.test(details);
     const lost = code === statusCode.UNAVAILABLE || code === statusCode.CANCELLED || !reached || cut.test(details);
     if (lost) return { error: unreachable(new Error(details)), reached };
     if (code === statusCode.DEADLINE_EXCEEDED) return { error: deadlineExceeded(new Error(details)), reached };

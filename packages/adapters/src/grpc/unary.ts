@@ -25,6 +25,7 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
     const header = new Headers();
     let failed: ServiceError | null = null;
     let message: MessageShape<O> | undefined;
+    let heard = false;
     const call = peer.start((client) =>
       client.makeUnaryRequest<MessageShape<I>, MessageShape<O>>(
         path,
@@ -45,13 +46,16 @@ export function callUnary<I extends DescMessage, O extends DescMessage>(
     };
     if (end.signal.aborted) onEnd();
     else end.signal.addEventListener("abort", onEnd, { once: true });
-    call.on("metadata", (received) => appendMetadata(header, received));
+    call.on("metadata", (received) => {
+      heard = true;
+      appendMetadata(header, received);
+    });
     // Emitted for every call, right after the callback.
     call.on("status", (status) => {
       end.signal.removeEventListener("abort", onEnd);
       peer.ended(call);
       if (message === undefined) {
-        resolve({ kind: "failed", failure: callFailure(failed ?? status) });
+        resolve({ kind: "failed", failure: callFailure(failed ?? status, heard) });
         return;
       }
       const trailer = appendMetadata(new Headers(), status.metadata);
