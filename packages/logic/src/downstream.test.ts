@@ -79,7 +79,11 @@ describe("a gateway whose topic is not there", () => {
     const { im, say } = await scene("g9", { now: () => Date.now() + aheadMs, wrapProducer: under({ failWith }) });
     await say("one");
     expect(im.logLines).toMatchObject([
-      { level: "info", message: "records wait in the outbox", fields: { topics: ["downstream-g9"] } },
+      {
+        level: "info",
+        message: "records wait for a gateway to make its topic",
+        fields: { topics: ["downstream-g9"] },
+      },
     ]);
     const warnings = () => im.logLines.filter(({ level }) => level === "warn");
     aheadMs = longWaitMs + 1;

@@ -111,13 +111,13 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     keep(failed);
     if (failed.length > 0) {
       const failedTopics = [...new Set(failed.map(({ topic }) => topic))];
-      const causes = errors.filter((candidate) => candidate !== undefined);
-      const trouble = causes.find((candidate) => reasonOf(candidate) !== "TOPIC_NOT_FOUND");
-      log(trouble === undefined ? "info" : "warn", "records wait in the outbox", {
-        records: failed.length,
-        topics: failedTopics,
-        error: trouble ?? causes[0],
-      });
+      const what = { records: failed.length, topics: failedTopics };
+      const error = errors.find((candidate) => candidate !== undefined && reasonOf(candidate) !== "TOPIC_NOT_FOUND");
+      if (error === undefined) {
+        log("info", "records wait for a gateway to make its topic", what);
+      } else {
+        log("warn", "records wait in the outbox", { ...what, error });
+      }
     }
   }
 
