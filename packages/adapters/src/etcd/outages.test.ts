@@ -125,6 +125,8 @@ it.each([
   const { epoch } = registration;
   const { lists, working } = watch(open(etcd.endpoints));
   await untilLast(lists, "a");
+  // The list comes first, and changes can be seen a moment later.
+  await waitFor(() => working.length > 0, { timeoutMs: 3_000, what: "the watch to work" });
   await etcd.kill();
   await pass(awayMs);
   expect(lists).toEqual(["a"]);
