@@ -12,7 +12,7 @@ modules := node_modules/.installed
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/.tools/node_modules/.bin:$(PATH)
 
 .PHONY: help run test chaos bench bench-transcode build generate contract lint fmt dev dev-stop logs docker-build docker-run docker-up docker-logs clean \
-  check-machine-run check-machine-test check-machine-dev check-compose
+  check-machine-run check-machine-test check-machine-chaos check-machine-bench check-machine-dev check-compose
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -29,13 +29,16 @@ test: check-machine-test $(modules) ## Check, build and test everything, on a re
 	@tsc -p tsconfig.test.json
 	@exec vitest run $(TESTS)
 
-chaos: check-machine-test build ## Break Kafka, im-logic, etcd, gateways and sockets and account for every message; ARGS="--short name …", ARGS=--help
-	@node tools/src/install-parts.ts
+chaos: check-machine-chaos build ## Break Kafka, im-logic, etcd, gateways and sockets and account for every message; ARGS="--short name …", ARGS=--help
+	@$(call parts,kafka etcd)
 	@exec node --disable-warning=TimeoutNegativeWarning chaos/src/main.ts $(ARGS)
 
-bench: check-machine-test build ## Measure the CPU time of the gateway against a plain server's; ARGS="--runs 5", ARGS=--help
-	@node tools/src/install-parts.ts
+bench: check-machine-bench build ## Measure the CPU time of the gateway against a plain server's; ARGS="--runs 5", ARGS=--help
+	@$(call parts,kafka)
 	@exec node --disable-warning=TimeoutNegativeWarning bench/src/main.ts $(ARGS)
+
+# What is to be fetched before ARGS are obeyed: nothing for who only asks what they are.
+parts = $(if $(filter --help -h,$(ARGS)),true,node tools/src/install-parts.ts $(1))
 
 bench-transcode: build ## Measure REST requests on their way to Protobuf against protobuf-es alone; ARGS="--pairs 300"
 	@exec node bench/src/transcode.ts $(ARGS)
@@ -91,7 +94,7 @@ check-compose:
 clean: ## Remove what was built; what was installed stays
 	@rm -rf proto/dist packages/*/dist
 
-check-machine-run check-machine-test check-machine-dev: check-machine-%:
+check-machine-run check-machine-test check-machine-chaos check-machine-bench check-machine-dev: check-machine-%:
 	@tools/check-machine.sh $*
 
 # The stamps are written last: what was interrupted is done again.

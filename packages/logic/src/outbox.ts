@@ -6,6 +6,8 @@ import type { Store } from "./store.ts";
 
 export interface OutboxRecord extends ProducerRecord {
   readonly outboxNo: number;
+  /** Since it came here. */
+  readonly waitedMs: number;
 }
 
 export interface Outbox {
@@ -64,7 +66,7 @@ export function createOutbox(store: Store, now: () => number): Outbox {
         }
         return dropped;
       }),
-    oldest: (topic, limit) => select.all(topic, limit).map(toOutboxRecord),
+    oldest: (topic, limit) => select.all(topic, limit).map((row) => toOutboxRecord(row, now())),
     remove: (outboxNos) =>
       store.transaction(() => {
         for (const outboxNo of outboxNos) {
@@ -84,9 +86,10 @@ export function createOutbox(store: Store, now: () => number): Outbox {
   };
 }
 
-function toOutboxRecord(row: Row): OutboxRecord {
+function toOutboxRecord(row: Row, nowMs: number): OutboxRecord {
   return {
     outboxNo: integer(row, "outbox_no"),
+    waitedMs: nowMs - integer(row, "created_at_ms"),
     topic: text(row, "topic"),
     key: text(row, "key"),
     value: bytes(row, "value"),

@@ -125,7 +125,7 @@ export const kafka: OptionalSection<KafkaConfig> = v.optional(
     replicationFactor: optionalKey(
       "replication_factor",
       integer({ min: 1, max: 32_767 }),
-      "Copies of the topics that are made; default: the smaller of 3 and the number of brokers",
+      "Copies of the topics that are made; default: the smaller of 3 and the number of brokers, those that are up then or those in kafka.brokers if these are more",
     ),
   }),
 );

@@ -93,12 +93,24 @@ it("waits for an etcd that is not there yet, with one line in the log", async ()
   expect(count(/claim.*answers again/)).toBe(1);
 });
 
-it("gives up waiting when its signal aborts", async () => {
+it("gives up waiting when its signal aborts, and says where it waited for etcd", async () => {
   await etcd.kill();
   const claim = registry.register(instance("a"), test.signal);
   await waitFor(() => lines.length > 0, { timeoutMs: 3_000, what: "the first failure" });
   test.abort();
-  await expect(claim).rejects.toMatchObject({ code: Code.Canceled });
+  await expect(claim).rejects.toMatchObject({
+    code: Code.Canceled,
+    rawMessage: `the claim of /services/im-logic/a was given up: etcd does not answer at ${etcd.endpoints.join()}`,
+    cause: expect.any(Error),
+  });
+});
+
+it("blames no etcd that answers for a claim that was given up", async () => {
+  test.abort();
+  await expect(registry.register(instance("a"), test.signal)).rejects.toMatchObject({
+    code: Code.Canceled,
+    rawMessage: "the claim of /services/im-logic/a was given up",
+  });
 });
 
 it.each([
@@ -113,6 +125,8 @@ it.each([
   const { epoch } = registration;
   const { lists, working } = watch(open(etcd.endpoints));
   await untilLast(lists, "a");
+  // The list comes first, and changes can be seen a moment later.
+  await waitFor(() => working.length > 0, { timeoutMs: 3_000, what: "the watch to work" });
   await etcd.kill();
   await pass(awayMs);
   expect(lists).toEqual(["a"]);

@@ -10,6 +10,8 @@ import { createOutage, pause } from "./outage.ts";
 
 export interface RegistrationOptions {
   readonly client: Etcd3;
+  /** As configured: for people who have to find out why it does not answer. */
+  readonly endpoints: readonly string[];
   readonly leaseTtlMs: number;
   readonly callTimeoutMs: number;
   readonly fetch: Fetch;
@@ -76,7 +78,7 @@ export async function register(
 async function claim(
   instance: ServiceInstance,
   leased: LeasedKey,
-  { fetch, log }: RegistrationOptions,
+  { endpoints, fetch, log }: RegistrationOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const key = keyOf(instance);
@@ -90,21 +92,27 @@ async function claim(
     return true;
   }
 
+  let unanswered: unknown;
   while (!signal.aborted) {
     try {
       const outcome = await leased.put(mayReplace);
       outage.passed();
+      unanswered = undefined;
       if (outcome.kind === "held" && !signal.aborted) return outcome.revision;
       await revoke(key, leased, log);
       if (outcome.kind === "taken") throw idTaken(instance, decodeInstance(key, outcome.holder.value));
     } catch (error) {
       const final = error instanceof ConnectError ? error : refusal(error);
       if (final !== undefined) throw final;
+      unanswered = error;
       await outage.failed(error, signal);
     }
   }
   await revoke(key, leased, log);
-  throw failure(Code.Canceled, "CANCELED", "the claim was given up", { cause: signal.reason });
+  const why = unanswered === undefined ? "" : `: etcd does not answer at ${endpoints.join(", ")}`;
+  throw failure(Code.Canceled, "CANCELED", `the claim of ${key} was given up${why}`, {
+    cause: unanswered ?? signal.reason,
+  });
 }
 
 /** Ends with "lost", or with "released" when the signal aborts. */

@@ -33,7 +33,8 @@ export function createEtcdRegistry(options: EtcdRegistryOptions): Registry {
     async register(instance, signal, onReclaimed) {
       if (closing.signal.aborted) throw failure(Code.Unavailable, "REGISTRY_CLOSED", "the registry is closed");
       const ended = AbortSignal.any([signal, closing.signal]);
-      const registration = register(instance, { client, leaseTtlMs, callTimeoutMs, fetch, log }, ended, onReclaimed);
+      const claiming = { client, endpoints, leaseTtlMs, callTimeoutMs, fetch, log };
+      const registration = register(instance, claiming, ended, onReclaimed);
       registrations.push(registration);
       return registration;
     },

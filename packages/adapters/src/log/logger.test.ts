@@ -99,6 +99,16 @@ describe("an error among the fields", () => {
     expect(lines.join("").split("secret").length).toBe(error.message.split("secret").length);
   });
 
+  test.each<[string, Error, string]>([
+    ["gRPC's", Object.assign(new Error("x"), { code: 14, details: "no connection", metadata: {} }), "unavailable"],
+    ["gRPC's, one that there is not", Object.assign(new Error("x"), { code: 99, details: "" }), "99"],
+    ["a DOMException's", new DOMException("x", "InvalidStateError"), "11"],
+  ])("has a code in words where that is known: %s", (_name, error, code) => {
+    const { lines, log } = record();
+    log("warn", "x", { error });
+    expect(JSON.parse(lines.join("")).error).toEqual({ message: "x", code });
+  });
+
   test("has a name where it has no message", () => {
     const { lines, log } = record();
     log("warn", "x", { error: new TypeError("") });

@@ -5,7 +5,7 @@ import { codeName, reasonOf } from "@im-gateway/core";
 export interface PlainError {
   /** Absent where it may quote a request. */
   readonly message?: string;
-  /** A Connect code ("unavailable") or the system's ("ECONNREFUSED"). */
+  /** A Connect code ("unavailable"), also of gRPC's errors; the system's ("ECONNREFUSED"), or whatever else the error itself has. */
   readonly code?: string;
   /** google.rpc.ErrorInfo.reason. */
   readonly reason?: string;
@@ -15,6 +15,11 @@ export interface PlainError {
 }
 
 const maxCauses = 4;
+
+/** gRPC numbers its codes as Connect does. */
+const namesOfCodes: ReadonlyMap<unknown, string> = new Map(
+  Object.values(Code).flatMap((code) => (typeof code === "number" ? [[code, codeName(code)]] : [])),
+);
 
 /** What a caller did wrong. */
 const callersFault: ReadonlySet<Code> = new Set([
@@ -42,7 +47,7 @@ export function plainError(error: Error, withStack: boolean): PlainError {
 
 function outline(error: Error, withStack: boolean, causes: number, mayQuote = false): PlainError {
   const known = error instanceof ConnectError;
-  const code = known ? codeName(error.code) : "code" in error ? String(error.code) : undefined;
+  const code = known ? codeName(error.code) : foreignCode(error);
   const reason = known ? reasonOf(error) : "";
   const hidden = mayQuote || (known && (callersFault.has(error.code) || !isOurs(error)));
   const message = known ? error.rawMessage : error.message;
@@ -56,6 +61,12 @@ function outline(error: Error, withStack: boolean, causes: number, mayQuote = fa
       : {}),
     ...(stack === "" ? {} : { stack }),
   };
+}
+
+function foreignCode(error: Error): string | undefined {
+  if (!("code" in error)) return undefined;
+  // A DOMException has a number as well, but no `details`.
+  return ("details" in error ? namesOfCodes.get(error.code) : undefined) ?? String(error.code);
 }
 
 /** Details that came over the wire are bytes yet. */
