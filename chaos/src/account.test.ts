@@ -112,10 +112,62 @@ const cases: readonly {
     happens: ({ inbox }) => {
       show(inbox, 1);
       inbox.connected(true);
-      show(inbox, 3, 2);
+      show(inbox, 3, 2, 3);
       inbox.resumed();
     },
-    account: { delivered: 3, out_of_order: 0, missing: 0 },
+    account: { delivered: 3, out_of_order: 0, missing: 0, duplicated: 1 },
+  },
+  {
+    name: "a resume that was answered in the wrong order",
+    happens: ({ inbox }) => {
+      inbox.connected(true);
+      show(inbox, 3, 1, 2);
+      inbox.resumed();
+    },
+    account: { delivered: 3, out_of_order: 1, missing: 0 },
+    failure: /^1 shown out of order$/,
+  },
+  {
+    name: "a gap that a later resync-required, for something else, fills",
+    happens: ({ inbox }) => {
+      inbox.begin();
+      show(inbox, 1, 3);
+      inbox.hold();
+      inbox.fill("c", [1, 2, 3]);
+      inbox.resumed();
+    },
+    account: { delivered: 3, missing: 0 },
+    failure: /^1 silent gaps/,
+  },
+  {
+    name: "a gap of which it was told before",
+    happens: ({ inbox }) => {
+      inbox.begin();
+      show(inbox, 1);
+      inbox.hold();
+      show(inbox, 3);
+      inbox.fill("c", [1, 2]);
+      inbox.resumed();
+    },
+    account: { delivered: 3, missing: 0 },
+  },
+  {
+    name: "a frame of a conversation that the receiver is not in",
+    happens: ({ inbox }) => {
+      show(inbox, 1, 2, 3);
+      inbox.frame("other", 1);
+    },
+    account: { delivered: 3 },
+    failure: /^1 frames of a conversation that the receiver is not in$/,
+  },
+  {
+    name: "a record under another key",
+    happens: ({ inbox, log }) => {
+      show(inbox, 1, 2, 3);
+      log.splice(1, 1, { conversationId: "d", clientMsgId: "c.s.2" });
+    },
+    account: { delivered: 3 },
+    failure: /^1 under another key than their conversation, the first c\.s\.2$/,
   },
   {
     name: "what was fetched after resync-required",

@@ -52,6 +52,10 @@ export function accountFor({ ledger, log, history, inboxes }: Evidence): Account
   const storedTwice = history.length - stored.size;
   const logCopies = messages.reduce((sum, { clientMsgId }) => sum + Math.max((logged.get(clientMsgId) ?? 0) - 1, 0), 0);
   const logInversions = inversions(ledger, log);
+  const misplaced = log.filter(({ clientMsgId, conversationId }) => {
+    const message = ledger.find(clientMsgId);
+    return message !== undefined && message.conversationId !== conversationId;
+  });
 
   const parts = inboxes.map((inbox) => ({ inbox, ...inbox.compare(history) }));
   const sum = (of: (part: (typeof parts)[number]) => number): number =>
@@ -59,6 +63,8 @@ export function accountFor({ ledger, log, history, inboxes }: Evidence): Account
   const silent = sum(({ missing }) => missing.length);
   const shownOutOfOrder = sum(({ inbox }) => inbox.outOfOrder);
   const wireCopies = sum(({ inbox }) => inbox.duplicates);
+  const gaps = sum(({ inbox }) => inbox.gaps);
+  const foreign = sum(({ inbox }) => inbox.foreign);
   const firstGap = parts.find(({ missing }) => missing.length > 0);
 
   const failures = [
@@ -71,6 +77,9 @@ export function accountFor({ ledger, log, history, inboxes }: Evidence): Account
       `never reached a receiver and it was not told, the first ${firstGap?.missing[0]} of ${firstGap?.inbox.name}`,
     ),
     ...complaint(shownOutOfOrder, "shown out of order"),
+    ...complaint(gaps, "silent gaps: shown beyond what was missing, and the receiver was not told"),
+    ...complaint(foreign, "frames of a conversation that the receiver is not in"),
+    ...complaint(misplaced.length, `under another key than their conversation, the first ${misplaced[0]?.clientMsgId}`),
   ];
   return {
     account: {

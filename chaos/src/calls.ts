@@ -9,9 +9,11 @@ export interface Calls {
   readonly slowestMs: number;
   /** The first that failed since `reset`. */
   readonly firstFailure: string | undefined;
-  /** Counts from zero; calls that are under way count when they end. */
+  /** Counts from zero, and only calls that begin later. */
   reset(): void;
-  /** Resolves when all have ended. */
+  /** Resolves when all that have begun by now have ended, and so are counted. */
+  ended(): Promise<void>;
+  /** Begins no more; resolves when all have ended. */
   stop(): Promise<void>;
 }
 
@@ -64,6 +66,9 @@ export function startCalls(perSecond: number, bases: readonly string[], { token 
       failed = 0;
       slowestMs = 0;
       firstFailure = undefined;
+    },
+    async ended() {
+      await Promise.all(underWay);
     },
     async stop() {
       load.stop();

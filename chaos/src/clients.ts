@@ -78,6 +78,7 @@ export function createClient(options: ClientOptions): Client {
   let everConnected = false;
   let hint: { readonly afterMs: number; readonly withinMs: number } | undefined;
   let fetching: Promise<void> = Promise.resolve();
+  let fetches = 0;
 
   const write = (type: string, messageId: string, data: unknown): void => {
     socket?.send(JSON.stringify({ type, message_id: messageId, data, timestamp: Date.now() }));
@@ -120,8 +121,12 @@ export function createClient(options: ClientOptions): Client {
       fetching = fetching
         .then(() => fetch?.(named, inbox))
         .catch((error: unknown) => void complaints.push(String(error)));
+      fetches += 1;
       // What is held is newer than what is fetched.
-      void fetching.then(onResumed);
+      void fetching.then(() => {
+        fetches -= 1;
+        if (fetches === 0) onResumed();
+      });
     } else if (type === "goaway") {
       hint = { afterMs: Number(data.reconnect_after_ms), withinMs: Number(data.reconnect_within_ms) };
     }

@@ -13,6 +13,8 @@ export interface Inbox {
    * A connection begins. With `resume`, what comes is held until `resumed`, as a client does: what it missed is older than what is live.
    */
   connected(resume: boolean): void;
+  /** From here on everything is to come: it has all that was before. */
+  begin(): void;
   /** resync-required came: what comes is held until `resumed`, behind what is held already. */
   hold(): void;
   /** new-message or message-stored. */
@@ -27,8 +29,12 @@ export interface Inbox {
   has(conversationId: string, seqId: number): boolean;
   /** Frames whose message it had. */
   readonly duplicates: number;
-  /** Shown after a later one of the same conversation. */
+  /** Shown after a later one of the same conversation, or given out of order in answer to a resume. */
   readonly outOfOrder: number;
+  /** Shown beyond a gap, and nobody had said that something is missing: silent, though it may be filled later. */
+  readonly gaps: number;
+  /** Of conversations that it is not in. */
+  readonly foreign: number;
   readonly fetched: number;
   compare(history: readonly Stored[]): {
     readonly delivered: number;
@@ -52,6 +58,9 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
   let duplicates = 0;
   let outOfOrder = 0;
   let fetched = 0;
+  let gaps = 0;
+  let foreign = 0;
+  let begun = false;
 
   const of = (conversationId: string): Shown => {
     const known = shown.get(conversationId) ?? { seqIds: new Set(), highest: 0, contiguous: 0 };
@@ -70,7 +79,19 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
       return;
     }
     if (seqId < known.highest) outOfOrder += 1;
+    if (begun && seqId > known.contiguous + 1) gaps += 1;
     add(known, seqId);
+  };
+  /** What came live before the resume was read comes again in its answer: of what came twice the last one counts. */
+  const ordered = (frames: readonly (readonly [string, number])[]): boolean => {
+    const last = new Map(frames.map(([conversationId, seqId], index) => [`${conversationId} ${seqId}`, index]));
+    const highest = new Map<string, number>();
+    return frames.every(([conversationId, seqId], index) => {
+      if (last.get(`${conversationId} ${seqId}`) !== index) return true;
+      const inOrder = seqId > (highest.get(conversationId) ?? 0);
+      highest.set(conversationId, seqId);
+      return inOrder;
+    });
   };
 
   return {
@@ -78,16 +99,21 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
     connected(resume) {
       held = resume ? [] : undefined;
     },
+    begin() {
+      begun = true;
+    },
     hold() {
       held ??= [];
     },
     frame(conversationId, seqId) {
+      if (!expected.has(conversationId)) foreign += 1;
       if (held === undefined) show(conversationId, seqId);
       else held.push([conversationId, seqId]);
     },
     resumed() {
       const frames = held ?? [];
       held = undefined;
+      if (!ordered(frames)) outOfOrder += 1;
       for (const [conversationId, seqId] of frames.toSorted(([, a], [, b]) => a - b)) show(conversationId, seqId);
     },
     fill(conversationId, seqIds) {
@@ -104,6 +130,12 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
     },
     get outOfOrder() {
       return outOfOrder;
+    },
+    get gaps() {
+      return gaps;
+    },
+    get foreign() {
+      return foreign;
     },
     get fetched() {
       return fetched;

@@ -9,24 +9,39 @@ import { scenarios } from "./scenarios/index.ts";
 
 const usage = `make chaos ARGS="[NAME …] …": faults on real parts, and an account of every message
   NAME …       only these: ${scenarios.map(({ name }) => name).join(", ")}
-  --short      as make test runs them: fewer rounds and connections
+  --short      as make test runs them: fewer rounds and connections, and for some times a wider bound, which is printed
   --json FILE  write the results there as well
   --logs DIR   leave the output of every gateway and im-logic there
   --write      put the results into docs/reliability.md; all scenarios in full only
 `;
 const documentPath: string = join(import.meta.dirname, "../../docs/reliability.md");
 
+/** @returns what is wrong with them, in a line */
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        short: { type: "boolean", default: false },
+        json: { type: "string" },
+        logs: { type: "string" },
+        write: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    return error instanceof Error ? (error.message.split(".")[0] ?? "") : String(error);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      short: { type: "boolean", default: false },
-      json: { type: "string" },
-      logs: { type: "string" },
-      write: { type: "boolean", default: false },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const given = readArguments();
+  if (typeof given === "string") {
+    process.stderr.write(`${given}\n${usage}`);
+    process.exitCode = 2;
+    return;
+  }
+  const { values, positionals } = given;
   const unknown = positionals.filter((name) => scenarios.every((scenario) => scenario.name !== name));
   const incomplete = values.write && (values.short || positionals.length > 0);
   if (values.help || unknown.length > 0 || incomplete) {

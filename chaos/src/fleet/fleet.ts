@@ -264,6 +264,8 @@ export class Client {
         break;
       case "resync-required":
         this.#counts.resyncs += 1;
+        // From here to the history's answer it knows that what comes live has gaps.
+        this.#resuming = true;
         void this.#sync();
         break;
       case "goaway": {

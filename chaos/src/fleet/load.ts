@@ -184,7 +184,7 @@ export function complaints(delivery: Delivery): readonly string[] {
   const { acked, sent } = delivery;
   const wrong = [
     ...(acked === sent ? [] : [`${sent - acked} messages were never acked`]),
-    ...(["lost", "storedTwice", "missing", "shownTwice", "outOfOrder"] as const)
+    ...(["lost", "storedTwice", "missing", "shownTwice", "outOfOrder", "gaps"] as const)
       .filter((name) => delivery[name] !== 0)
       .map((name) => `${name} ${delivery[name]}`),
   ];

@@ -4,6 +4,7 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { metric, residentBytes, startWorld } from "../world.ts";
 
 const answerLimitMs = 4500;
@@ -74,6 +75,8 @@ export const brokerFrozen: Scenario = {
       },
       failures: [
         ...failures,
+        // A try whose connection ended has no answer at all.
+        ...lostSockets(chat.clients),
         ...(slowest > answerLimitMs ? [`a send was answered after ${Math.round(slowest)} ms`] : []),
         ...(recoveredMs > recoveryLimitMs ? [`recovered after ${recoveredMs} ms`] : []),
         ...(resident > residentLimitMib ? [`${resident} MiB were resident`] : []),

@@ -4,6 +4,7 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 export const brokerKilled: Scenario = {
@@ -28,6 +29,7 @@ export const brokerKilled: Scenario = {
     }
     await sleep(2000);
     load.stop();
-    return await chat.settle(60_000);
+    const accounted = await chat.settle(60_000);
+    return { ...accounted, failures: [...accounted.failures, ...lostSockets(chat.clients)] };
   },
 };

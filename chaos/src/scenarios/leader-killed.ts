@@ -5,6 +5,7 @@ import { waitFor } from "@im-gateway/tools/process";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 const stallLimitMs = 10_000;
@@ -49,7 +50,11 @@ export const leaderKilled: Scenario = {
     return {
       account,
       further,
-      failures: [...failures, ...(stallMs > stallLimitMs ? [`no ack in a conversation for ${stallMs} ms`] : [])],
+      failures: [
+        ...failures,
+        ...lostSockets(chat.clients),
+        ...(stallMs > stallLimitMs ? [`no ack in a conversation for ${stallMs} ms`] : []),
+      ],
     };
   },
 };

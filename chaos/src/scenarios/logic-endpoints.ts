@@ -63,11 +63,12 @@ export const logicEndpoints: readonly Scenario[] = sicknesses.map(({ conduct, do
     calls.reset();
     const before = sick.calls;
     await sleep(measuredMs);
-    const failures = tooManyFailed(calls, "after the first ones");
-    const { made, failed, slowestMs } = calls;
     const toSick = sick.calls - before;
     load.stop();
+    // One that hangs ends by its deadline only.
     await calls.stop();
+    const failures = tooManyFailed(calls, "after the first ones");
+    const { made, failed, slowestMs } = calls;
     // The history is read by calls as well.
     sick.conduct = "relay";
     const accounted = await chat.settle();

@@ -39,6 +39,7 @@ export const logicKilled: Scenario = {
       await sleep(firstMs);
       calls.reset();
       await sleep(5000);
+      await calls.ended();
       context.progress(`round ${round}: ${calls.failed} of ${calls.made} calls failed, ${calls.firstFailure}`);
       failures.push(...tooManyFailed(calls, `after restart ${round}`));
       made += calls.made;

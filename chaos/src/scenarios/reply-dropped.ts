@@ -5,6 +5,7 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { freePort } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 const produce = 0;
@@ -33,6 +34,10 @@ export const replyDropped: Scenario = {
     await sleep(2000);
     load.stop();
     const { account, further, failures } = await chat.settle();
-    return { account, further: { ...further, "replies dropped": rounds }, failures };
+    return {
+      account,
+      further: { ...further, "replies dropped": rounds },
+      failures: [...failures, ...lostSockets(chat.clients)],
+    };
   },
 };
