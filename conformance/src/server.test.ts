@@ -61,6 +61,17 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
   };
   const allCloses = (): Promise<number> => count("websocket_connections_closed_total{");
 
+  test.each(["8", "12", "14", "99", "x"])("a handshake of version %s: our own answer, counted", async (version) => {
+    const before = await count('http_requests_total{method="OTHER",route="none",status="400"');
+    const connection = await connectRaw(gateway);
+    const asked = handshake(`/ws?token=${user.accessToken}`).replace("version: 13", `version: ${version}`);
+    connection.tcp.write(asked);
+    await connection.until("the answer", ({ received }) => received.includes("BAD_HANDSHAKE"));
+    expect(connection.received).toMatch(/^HTTP\/1\.1 400 [\s\S]*sec-websocket-version: 13\r\n/i);
+    expect(await count('http_requests_total{method="OTHER",route="none",status="400"')).toBe(before + 1);
+    connection.tcp.destroy();
+  });
+
   test.each([
     ["a binary frame", 1003, [frame(binary, "x")]],
     ["a text that is not UTF-8", 1007, [frame(text, Buffer.from([0xff, 0xfe]))]],

@@ -75,7 +75,7 @@ export function overloadScenarios(world: () => World): void {
     });
 
     test("without memory: no socket, no request; health and metrics answer", async () => {
-      await start("limits.memory_bytes=1MiB");
+      await start("limits.memory_bytes=64MiB");
       const status = async (path: string): Promise<number> => (await fetch(gateway.http + path)).status;
       await expect.poll(() => status("/api/v1/users/me"), { timeout: 10_000 }).toBe(503);
       const body = JSON.stringify({ username: "u", password: "p" });

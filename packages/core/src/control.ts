@@ -73,9 +73,11 @@ export function createControl({ hub, connections, revocations, log, now }: Contr
 
   return {
     obey(record) {
-      const { type, userId: user_id, deviceId: device_id, traceId: trace_id } = record;
+      const { type, userId, deviceId, traceId } = record;
       const closed = acts[type]?.(record);
-      log("info", `control record: ${type}`, { user_id, device_id, closed, trace_id });
+      // What a record does not say is no field of the line.
+      const named = { user_id: userId || undefined, device_id: deviceId || undefined, trace_id: traceId || undefined };
+      log("info", `control record: ${type}`, { ...named, closed });
     },
     kick: (target, kicked) => kickAll(find(target), kicked),
   };

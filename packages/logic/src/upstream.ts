@@ -92,10 +92,11 @@ export function createUpstream(options: UpstreamOptions): (records: readonly Con
       counts.refusedMessages += 1;
       const { conversationId, error } = outcome;
       log("info", "a message was refused", {
-        trace_id: origin.traceId,
-        user_id: outcome.userId,
-        connection_id: origin.connectionId,
-        conversation_id: conversationId,
+        // What a record does not say is no field of the line.
+        trace_id: origin.traceId || undefined,
+        user_id: outcome.userId || undefined,
+        connection_id: origin.connectionId || undefined,
+        conversation_id: conversationId || undefined,
         error,
       });
       return refusal(error, conversationId, origin);

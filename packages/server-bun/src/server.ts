@@ -45,6 +45,10 @@ export async function serveGateway(options: ServerOptions): Promise<GatewayServe
     if (path.split("?")[0] !== wsPath) {
       return refusal(await gateway.fetch(new Request(`http://localhost${wsPath}`, { headers }), { rawPath: path }));
     }
+    if (headers.get("sec-websocket-version") !== "13") {
+      // Bun would answer it by itself, without a body or a count.
+      return gateway.refuse("bad-handshake");
+    }
     const decision = await gateway.upgrade({ path, headers });
     if (!decision.accepted) {
       return refusal(decision.response);

@@ -72,6 +72,11 @@ export function serveSockets({
       await answerRaw(tcp, await gateway.fetch(new Request(`http://localhost${path}`, { headers }), { rawPath: url }));
       return;
     }
+    if (request.headers["sec-websocket-version"] !== "13") {
+      // ws takes version 8 as well, a draft of RFC 6455.
+      await answerRaw(tcp, gateway.refuse("bad-handshake"));
+      return;
+    }
     const decision = await gateway.upgrade({ path: url, headers });
     if (!decision.accepted) {
       await answerRaw(tcp, decision.response);

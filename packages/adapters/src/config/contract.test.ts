@@ -239,6 +239,11 @@ describe("contradictions", () => {
     [["server.http_addr=127.0.0.1:9090"], "default: metrics.addr: the same port as server.http_addr"],
     [["internal.addr=127.0.0.1:8080"], "--set internal.addr: the same port as server.http_addr or metrics.addr"],
     [["metrics.addr=:9091"], "default: internal.addr: the same port as server.http_addr or metrics.addr"],
+    [
+      ["kafka.brokers=a:1", "kafka.topics.dead_letter=upstream"],
+      "--set kafka.topics.dead_letter: kafka.topics: two of the topics have one name",
+    ],
+    [["limits.memory_bytes=512"], "--set limits.memory_bytes: less than a gateway takes by itself"],
     [["internal.addr=:9092"], "--set internal.addr: other machines can reach it: set internal.token"],
     [["internal.addr=10.0.0.1:9092"], "--set internal.addr: other machines can reach it: set internal.token"],
   ])("%j", (set, message) => {

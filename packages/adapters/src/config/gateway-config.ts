@@ -214,6 +214,8 @@ const internal: Section<InternalConfig> = v.optional(
   {},
 );
 
+const minMemoryBytes = 64 * 1024 * 1024;
+
 /** The gateway's configuration. */
 export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
   v.pipe(
@@ -270,6 +272,15 @@ export const gatewayConfig: ConfigSchema<GatewayConfig> = configSchema(
         "longer than server.write_timeout: a request would be over before its record was refused",
       ),
       ["kafka", "publishTimeoutMs"],
+    ),
+    v.forward(v.partialCheck([["kafka"]], shared.topicsDiffer, shared.topicsMessage), ["kafka", "topics"]),
+    v.forward(
+      v.partialCheck(
+        [["limits"]],
+        ({ limits }) => limits.memoryBytes === 0 || limits.memoryBytes >= minMemoryBytes,
+        "less than a gateway takes by itself, so that it would refuse everything: 64MiB at least, or 0B",
+      ),
+      ["limits", "memoryBytes"],
     ),
     v.forward(
       v.partialCheck(

@@ -188,6 +188,16 @@ describe("YAML", () => {
 });
 
 describe("mistakes", () => {
+  test("of a file whose syntax is wrong: no complaint that what may stand in it is missing", () => {
+    const given: Given = {
+      yaml: "kafka:\n\tbrokers: [a:1]\n",
+      env: { APP_ENV: "production", IM__KAFKA__PARTITIONS: "many" },
+      set: ["metrics.addr=:8080"],
+    };
+    const problems = problemsOf(given).map(({ source, key }) => `${source} ${key}`.trim());
+    expect(problems).toEqual(["configs/c.yaml:2:1", "env IM__KAFKA__PARTITIONS kafka.partitions"]);
+  });
+
   test("all of all sources come at once, a line each, and nothing is said twice", () => {
     const given: Given = {
       yaml: "server:\n  htp_addr: :8080\n  read_timeout: 30\nlog:\n  level: info\n  level: loud\n",

@@ -104,9 +104,14 @@ function merge<T>({ schema, keys }: ConfigSchema<T>, { file, env, set }: ConfigS
   ];
   const settings = new Map(readings.flatMap((reading) => reading.settings).map((setting) => [setting.key, setting]));
   const result = v.safeParse(schema, nested([...settings.values()]));
+  // What is missing, and what does not go together, may be otherwise once the file can be read.
+  const incomplete = readings.some((reading) => reading.incomplete);
+  const issues = (result.issues ?? []).filter(
+    ({ type }) => !incomplete || !["partial_check", "strict_object"].includes(type),
+  );
   const problems = [
     ...readings.flatMap((reading) => reading.problems),
-    ...(result.issues ?? []).map((issue) => problemOf(issue, keys, settings)),
+    ...issues.map((issue) => problemOf(issue, keys, settings)),
   ];
   if (!result.success || problems.length > 0) throw new ConfigError(problems);
   return { config: result.output, settings };

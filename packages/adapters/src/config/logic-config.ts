@@ -46,6 +46,7 @@ export const logicConfig: ConfigSchema<LogicConfig> = configSchema(
     v.forward(v.partialCheck([["appEnv"], ["coordinator"]], production.hasCoordinator, production.coordinatorMessage), [
       "coordinator",
     ]),
+    v.forward(v.partialCheck([["kafka"]], shared.topicsDiffer, shared.topicsMessage), ["kafka", "topics"]),
     v.forward(
       v.partialCheck(
         [["grpcAddr"], ["httpAddr"]],

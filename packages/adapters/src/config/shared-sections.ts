@@ -130,6 +130,13 @@ export const kafka: OptionalSection<KafkaConfig> = v.optional(
   }),
 );
 
+export const topicsMessage = "two of the topics have one name: each wants one of its own";
+
+export function topicsDiffer({ kafka }: { readonly kafka?: KafkaConfig | undefined }): boolean {
+  const { upstream, userEvents, deadLetter } = kafka?.topics ?? {};
+  return kafka === undefined || new Set([upstream, userEvents, deadLetter]).size === 3;
+}
+
 export const coordinator: OptionalSection<CoordinatorConfig> = v.optional(
   v.strictObject({
     endpoints: requiredKey("endpoints", servers(), "Where etcd is; with none, the process knows only itself"),

@@ -28,6 +28,8 @@ export interface ConfigProblem {
 export interface Reading {
   readonly settings: readonly Setting[];
   readonly problems: readonly ConfigProblem[];
+  /** What is not in `settings` may have been set all the same. */
+  readonly incomplete?: boolean;
 }
 
 /** Reads `IM__…` variables, and the plain names of keys that have one. A plain name that is empty counts as not set. */

@@ -225,7 +225,7 @@ function writtenMs(ms: number): string {
 }
 
 function writtenBytes(size: number): string {
-  const unit = ["GiB", "MiB", "KiB"].find((name) => size % (unitBytes[name] ?? 1) === 0) ?? "B";
+  const unit = ["GiB", "MiB", "KiB"].find((name) => size > 0 && size % (unitBytes[name] ?? 1) === 0) ?? "B";
   return `${size / (unitBytes[unit] ?? 1)}${unit}`;
 }
 

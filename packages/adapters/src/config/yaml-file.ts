@@ -71,11 +71,12 @@ export function readYaml(keys: readonly ConfigKey[], file: ConfigFile): Reading 
   for (const { pos, code, message } of mistakes) {
     complain(pos[0], "", code === "MULTIPLE_DOCS" ? "more than one document" : message.replace(/(?<=\S): .*$/s, ""));
   }
-  if (mistakes.every(({ code }) => code === "DUPLICATE_KEY")) {
+  const readable = mistakes.every(({ code }) => code === "DUPLICATE_KEY");
+  if (readable) {
     if (isMap(document.contents)) readMap(document.contents, "");
     else if (!isEmpty(document.contents)) complain(0, "", "the file is not a map of keys: write lines of key: value");
   }
-  return { settings, problems };
+  return { settings, problems, incomplete: !readable };
 }
 
 function offsetOf(node: unknown): number | undefined {

@@ -153,7 +153,7 @@ export function createResume(options: ResumeOptions): Resume {
         const lack = lackOf(found, overflowed);
         const result = lack?.reason ?? "complete";
         count(counters.resumes, result);
-        log("debug", "resume answered", { connection_id: connection.id, result });
+        log("debug", "resume answered", { connection_id: connection.id, user_id: connection.identity?.userId, result });
         return lack === undefined
           ? { case: "resumed", value: { complete: true, count: failed ? 0 : found.kept.length + found.frames.length } }
           : { case: "resyncRequired", value: lack };
