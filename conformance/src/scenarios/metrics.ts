@@ -1,4 +1,5 @@
 // /metrics says what was done, and its labels stay few.
+import { readFile } from "node:fs/promises";
 import { waitFor } from "@im-gateway/tools/process";
 import { describe, expect, test } from "vitest";
 import { connect, direct, register, rest } from "../client.ts";
@@ -29,6 +30,16 @@ const names = [
 
 export function metricScenarios(world: () => World): void {
   describe("metrics", () => {
+    test("the operators' page has every name, and no other", async () => {
+      const { text } = await scrape(world().gateways[0].metrics);
+      const served = [...text.matchAll(/^# TYPE im_gateway_(\w+) /gm)].map(([, name]) => name);
+      const page = await readFile(new URL("../../../docs/operations.md", import.meta.url), "utf8");
+      const [, section = ""] = /\n## Metrics\n(.*?)\n## /s.exec(page) ?? [];
+      const rows = section.split("\n").filter((line) => line.startsWith("| `") && !line.startsWith("| `im_gateway_…"));
+      const named = rows.flatMap((row) => [...(row.split(" | ")[0] ?? "").matchAll(/`(\w+)/g)].map(([, name]) => name));
+      expect(named.toSorted()).toEqual(served.toSorted());
+    });
+
     test("every name of the contract, and the counts of what was done", async () => {
       const gateway = world().gateways[0];
       const [alice, bob] = [await register(gateway, "alice"), await register(gateway, "bob")];
