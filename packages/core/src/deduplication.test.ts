@@ -143,8 +143,8 @@ test("what is remembered is bounded by time: at least the window, at most twice 
 });
 
 test.each([
-  ["messages", { maxPending: 2 }],
-  ["content", { maxPendingLength: 10 }],
+  ["messages", { share: { maxCount: 2 } }],
+  ["content", { share: { maxLength: 10 } }],
 ])("a user has so much on its way, in %s, and others go on", async (_what, bounds) => {
   const { send, waiting } = open(bounds);
   const first = [send({ clientMsgId: "1" }), send({ clientMsgId: "2" })];
@@ -161,7 +161,7 @@ test.each([
 });
 
 test("a repeat that waits counts as much as the first; of what is stored already there may be any number", async () => {
-  const { send, waiting, published, window } = open({ maxPending: 2 });
+  const { send, waiting, published, window } = open({ share: { maxCount: 2 } });
   const both = [send(), send()];
   expect(await send()).toBe("TOO_MANY_PENDING");
   waiting[0]?.stores();

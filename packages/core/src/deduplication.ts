@@ -2,7 +2,7 @@
 import { Code } from "@connectrpc/connect";
 import type { Counters } from "./counters.ts";
 import { failure } from "./errors.ts";
-import { createShares } from "./limits/shares.ts";
+import { createShares, type SharesOptions } from "./limits/shares.ts";
 import type { OutgoingMessage } from "./upstream.ts";
 
 export interface DeduplicationOptions {
@@ -12,9 +12,8 @@ export interface DeduplicationOptions {
   readonly maxStored?: number;
   /** What the names of the remembered ones take at most, in characters. Default: 16 Mi. */
   readonly maxStoredLength?: number;
-  /** What one user may have on its way at a time, repeats included. Defaults: 1,000 messages with 4 Mi characters of content. */
-  readonly maxPending?: number;
-  readonly maxPendingLength?: number;
+  /** What one user may have on its way at a time, repeats included; of a message its content counts. */
+  readonly share?: Pick<SharesOptions, "maxCount" | "maxLength">;
   readonly counters: Pick<Counters, "upstreamDuplicates">;
   readonly now: () => number;
 }
@@ -41,13 +40,12 @@ interface Known {
 
 export function createDeduplication(options: DeduplicationOptions): Deduplication {
   const { windowMs = 300_000, maxStored = 100_000, maxStoredLength = 16 * 1024 * 1024, counters, now } = options;
-  const { maxPending = 1000, maxPendingLength = 4 * 1024 * 1024 } = options;
   /** By name, in two generations: the older one goes as a whole, which costs a message nothing. */
   let older = new Map<string, Known>();
   let younger = new Map<string, Known>();
   /** Since the last turn. */
   let stored = { messages: 0, length: 0, sinceMs: now() };
-  const shares = createShares({ what: "messages", maxCount: maxPending, maxLength: maxPendingLength });
+  const shares = createShares({ what: "messages", ...options.share });
 
   const turnOver = (): void => {
     const nowMs = now();

@@ -34,7 +34,7 @@ export type CallOverSocket = (
 ) => Promise<void>;
 
 export function createSocketCalls({ call, connections, admission, stopped, log }: SocketCallsOptions): CallOverSocket {
-  const shares = createShares({ what: "calls", maxCount: 100, maxLength: 1024 * 1024 });
+  const shares = createShares({ what: "calls" });
   return async (connection, identity, messageId, data, length) => {
     const trace = newTrace();
     const { userId } = identity;

@@ -5,10 +5,10 @@ import { failure } from "../errors.ts";
 export interface SharesOptions {
   /** What is counted, for the error: "messages". */
   readonly what: string;
-  /** Of one user. */
-  readonly maxCount: number;
-  /** Of one user, in characters. */
-  readonly maxLength: number;
+  /** Of one user. Default: 1,000. */
+  readonly maxCount?: number;
+  /** Of one user, in characters. Default: 4 Mi. */
+  readonly maxLength?: number;
   /** Of all users together, in characters. Default: 64 Mi. */
   readonly maxTotalLength?: number;
 }
@@ -32,7 +32,7 @@ export interface Shares {
 const retryAfterMs = 1000;
 
 export function createShares(options: SharesOptions): Shares {
-  const { what, maxCount, maxLength, maxTotalLength = 64 * 1024 * 1024 } = options;
+  const { what, maxCount = 1000, maxLength = 4 * 1024 * 1024, maxTotalLength = 64 * 1024 * 1024 } = options;
   const shares = new Map<string, Share>();
   let totalLength = 0;
   return {
