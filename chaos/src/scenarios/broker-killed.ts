@@ -4,12 +4,13 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { waitFor } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 export const brokerKilled: Scenario = {
   name: "broker-killed",
   title: "broker kill -9 and restart, 10 times, under 500 msg/s",
-  promise: "0 acked lost, 0 reordered per conversation, duplicates counted",
+  promise: "0 acked lost, 0 reordered per conversation, duplicates counted, no socket lost",
   async run(context) {
     const { rounds, perSecond } =
       context.scale === "full" ? { rounds: 10, perSecond: 500 } : { rounds: 1, perSecond: 200 };
@@ -28,6 +29,7 @@ export const brokerKilled: Scenario = {
     }
     await sleep(2000);
     load.stop();
-    return await chat.settle(60_000);
+    const accounted = await chat.settle(60_000);
+    return { ...accounted, failures: [...accounted.failures, ...lostSockets(chat.clients)] };
   },
 };

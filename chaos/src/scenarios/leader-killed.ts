@@ -5,6 +5,7 @@ import { waitFor } from "@im-gateway/tools/process";
 import { type Admin, Kafka, logLevel } from "kafkajs";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 const stallLimitMs = 10_000;
@@ -13,7 +14,7 @@ const copies = 3;
 export const leaderKilled: Scenario = {
   name: "leader-killed",
   title: "three brokers, leader killed, 10 times, under 500 msg/s",
-  promise: "0 acked lost, 0 reordered per conversation, duplicates counted; longest ack stall ≤ 10 s",
+  promise: "0 acked lost, 0 reordered per conversation, duplicates counted, no socket lost; longest ack stall ≤ 10 s",
   async run(context) {
     const { rounds, perSecond } =
       context.scale === "full" ? { rounds: 10, perSecond: 500 } : { rounds: 1, perSecond: 100 };
@@ -49,7 +50,11 @@ export const leaderKilled: Scenario = {
     return {
       account,
       further,
-      failures: [...failures, ...(stallMs > stallLimitMs ? [`no ack in a conversation for ${stallMs} ms`] : [])],
+      failures: [
+        ...failures,
+        ...lostSockets(chat.clients),
+        ...(stallMs > stallLimitMs ? [`no ack in a conversation for ${stallMs} ms`] : []),
+      ],
     };
   },
 };

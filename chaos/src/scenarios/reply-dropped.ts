@@ -5,6 +5,7 @@ import { startKafka } from "@im-gateway/tools/kafka";
 import { freePort } from "@im-gateway/tools/process";
 import { startChat } from "../load.ts";
 import type { Scenario } from "../scenario.ts";
+import { lostSockets } from "../verdicts.ts";
 import { startWorld } from "../world.ts";
 
 const produce = 0;
@@ -12,7 +13,7 @@ const produce = 0;
 export const replyDropped: Scenario = {
   name: "reply-dropped",
   title: "one Produce reply dropped by the proxy, with concurrent sends",
-  promise: "0 acked lost, 0 reordered",
+  promise: "0 acked lost, 0 reordered, no socket lost",
   async run(context) {
     const rounds = context.scale === "full" ? 10 : 2;
     const port = await freePort();
@@ -33,6 +34,10 @@ export const replyDropped: Scenario = {
     await sleep(2000);
     load.stop();
     const { account, further, failures } = await chat.settle();
-    return { account, further: { ...further, "replies dropped": rounds }, failures };
+    return {
+      account,
+      further: { ...further, "replies dropped": rounds },
+      failures: [...failures, ...lostSockets(chat.clients)],
+    };
   },
 };
