@@ -12,7 +12,7 @@ export interface Options {
   readonly help: boolean;
 }
 
-/** What is wrong with it instead, for people; empty where the usage says it all. */
+/** `error`: what is wrong with it, for people. */
 export type Read = { readonly options: Options } | { readonly error: string };
 
 export function usage(scenarios: readonly Scenario[]): string {

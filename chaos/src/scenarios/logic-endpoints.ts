@@ -24,7 +24,7 @@ export const logicEndpoints: readonly Scenario[] = sicknesses.map(({ conduct, do
   title: `one of three im-logic endpoints ${does}`,
   promise: "sockets stay; errors ≤ 1 % after the first few calls; no crash; 0 missing",
   async run(context) {
-    // Longer than a call's deadline also in short: a call that hangs is waited for, but whoever is found sick must have time to show again.
+    // In short as well longer than a call's deadline: what hangs from the beginning of it has failed before its end.
     const measuredMs = context.scale === "full" ? 30_000 : 8000;
     const real = `127.0.0.1:${await freePort()}`;
     const endpoints: LogicEndpoint[] = [];
