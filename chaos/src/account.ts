@@ -51,11 +51,12 @@ export function accountFor({ ledger, log, history, inboxes }: Evidence): Account
   const notStored = acked.filter(({ clientMsgId }) => logged.has(clientMsgId) && !stored.has(clientMsgId));
   const storedTwice = history.length - stored.size;
   const logCopies = messages.reduce((sum, { clientMsgId }) => sum + Math.max((logged.get(clientMsgId) ?? 0) - 1, 0), 0);
-  const logInversions = inversions(ledger, log);
-  const misplaced = log.filter(({ clientMsgId, conversationId }) => {
+  /** In the log or in the history under another conversation than the one that it was sent to. */
+  const misplaced = [...log, ...history].filter(({ clientMsgId, conversationId }) => {
     const message = ledger.find(clientMsgId);
     return message !== undefined && message.conversationId !== conversationId;
   });
+  const logInversions = inversions(ledger, log);
 
   const parts = inboxes.map((inbox) => ({ inbox, ...inbox.compare(history) }));
   const sum = (of: (part: (typeof parts)[number]) => number): number =>
@@ -63,23 +64,23 @@ export function accountFor({ ledger, log, history, inboxes }: Evidence): Account
   const silent = sum(({ missing }) => missing.length);
   const shownOutOfOrder = sum(({ inbox }) => inbox.outOfOrder);
   const wireCopies = sum(({ inbox }) => inbox.duplicates);
-  const gaps = sum(({ inbox }) => inbox.gaps);
-  const foreign = sum(({ inbox }) => inbox.foreign);
+  const gaps = parts.flatMap(({ inbox }) => inbox.gaps.map((gap) => `${gap} of ${inbox.name}`));
+  const strays = sum(({ inbox }) => inbox.strays);
   const firstGap = parts.find(({ missing }) => missing.length > 0);
 
   const failures = [
     ...complaint(lost.length, `acked and not in the log, the first ${lost[0]?.clientMsgId}`),
     ...complaint(notStored.length, `acked, in the log and not in the history, the first ${notStored[0]?.clientMsgId}`),
     ...complaint(storedTwice, "stored twice"),
+    ...complaint(misplaced.length, `under another conversation, the first ${misplaced[0]?.clientMsgId}`),
     ...complaint(logInversions.length, `out of order in the log, the first ${logInversions[0]}`),
     ...complaint(
       silent,
       `never reached a receiver and it was not told, the first ${firstGap?.missing[0]} of ${firstGap?.inbox.name}`,
     ),
     ...complaint(shownOutOfOrder, "shown out of order"),
-    ...complaint(gaps, "silent gaps: shown beyond what was missing, and the receiver was not told"),
-    ...complaint(foreign, "frames of a conversation that the receiver is not in"),
-    ...complaint(misplaced.length, `under another key than their conversation, the first ${misplaced[0]?.clientMsgId}`),
+    ...complaint(gaps.length, `silent gaps on a whole connection, healed later or not, the first ${gaps[0]}`),
+    ...complaint(strays, "shown to somebody who is not in the conversation"),
   ];
   return {
     account: {

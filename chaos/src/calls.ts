@@ -3,76 +3,78 @@
 import { startLoad } from "./load.ts";
 import { rest, type User } from "./people.ts";
 
-export interface Calls {
+/** Of calls that have ended. */
+export interface Tally {
   readonly made: number;
   readonly failed: number;
   readonly slowestMs: number;
-  /** The first that failed since `reset`. */
+  /** The first that failed. */
   readonly firstFailure: string | undefined;
-  /** Counts from zero, and only calls that begin later. */
-  reset(): void;
-  /** Resolves when all that have begun by now have ended, and so are counted. */
-  ended(): Promise<void>;
-  /** Begins no more; resolves when all have ended. */
+}
+
+export interface Calls {
+  /** Of those that ended so far, in the window that is open. */
+  readonly tally: Tally;
+  /**
+   * Ends the window, and begins the next. Resolves when every call that began in it has ended: one that hangs is not to pass for one that was
+   * never made.
+   */
+  closeWindow(): Promise<Tally>;
+  /** Makes no more; resolves when all have ended. */
   stop(): Promise<void>;
 }
 
+interface Window {
+  made: number;
+  failed: number;
+  slowestMs: number;
+  firstFailure: string | undefined;
+  readonly underWay: Set<Promise<void>>;
+}
+
+const empty = (): Window => ({ made: 0, failed: 0, slowestMs: 0, firstFailure: undefined, underWay: new Set() });
+
 /** GET /users/me, in turn over the bases. @param bases `http://host:port` */
 export function startCalls(perSecond: number, bases: readonly string[], { token }: User): Calls {
-  const underWay = new Set<Promise<void>>();
-  let made = 0;
-  let failed = 0;
-  let slowestMs = 0;
-  let firstFailure: string | undefined;
-  let generation = 0;
-  const call = async (base: string): Promise<void> => {
+  /** Each until its last call has ended. */
+  const windows = new Set<Window>();
+  let open = empty();
+  windows.add(open);
+  const call = async (base: string, its: Window): Promise<void> => {
     const startedMs = performance.now();
-    const its = generation;
     let failure: string | undefined;
     try {
       await rest(base, "GET", "/users/me", { token });
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
     }
-    // It began under what was before.
-    if (its !== generation) return;
-    made += 1;
-    slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+    its.made += 1;
+    its.slowestMs = Math.max(its.slowestMs, performance.now() - startedMs);
     if (failure === undefined) return;
-    failed += 1;
-    firstFailure ??= failure;
+    its.failed += 1;
+    its.firstFailure ??= failure;
   };
   const load = startLoad(perSecond, (index) => {
-    const one = call(bases[index % bases.length] ?? "");
-    underWay.add(one);
-    void one.finally(() => underWay.delete(one));
+    const its = open;
+    const one = call(bases[index % bases.length] ?? "", its);
+    its.underWay.add(one);
+    void one.finally(() => its.underWay.delete(one));
   });
   return {
-    get made() {
-      return made;
+    get tally() {
+      return open;
     },
-    get failed() {
-      return failed;
-    },
-    get slowestMs() {
-      return slowestMs;
-    },
-    get firstFailure() {
-      return firstFailure;
-    },
-    reset() {
-      generation += 1;
-      made = 0;
-      failed = 0;
-      slowestMs = 0;
-      firstFailure = undefined;
-    },
-    async ended() {
-      await Promise.all(underWay);
+    async closeWindow() {
+      const its = open;
+      open = empty();
+      windows.add(open);
+      await Promise.all(its.underWay);
+      windows.delete(its);
+      return its;
     },
     async stop() {
       load.stop();
-      await Promise.all(underWay);
+      await Promise.all([...windows].flatMap(({ underWay }) => [...underWay]));
     },
   };
 }

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
 import type { Inbox } from "./inbox.ts";
 import type { Ledger } from "./ledger.ts";
+import type { Named } from "./wire-order.ts";
 
 export interface ClientOptions {
   readonly name: string;
@@ -59,6 +60,8 @@ export interface Client {
 }
 
 const connectTimeoutMs = 5000;
+/** The message_id that the closing frame of a resume echoes. */
+const resumeId = "resume";
 const defaultRetryMs = 200;
 const maxRetryMs = 8000;
 
@@ -78,7 +81,9 @@ export function createClient(options: ClientOptions): Client {
   let everConnected = false;
   let hint: { readonly afterMs: number; readonly withinMs: number } | undefined;
   let fetching: Promise<void> = Promise.resolve();
-  let fetches = 0;
+  /** Of this connection: its resume is not answered yet, and so many reads of the history are under way. */
+  let resuming = false;
+  let reads = 0;
 
   const write = (type: string, messageId: string, data: unknown): void => {
     socket?.send(JSON.stringify({ type, message_id: messageId, data, timestamp: Date.now() }));
@@ -111,31 +116,37 @@ export function createClient(options: ClientOptions): Client {
     } else if (type === "connected") {
       onConnected(url, data);
     } else if (type === "resumed") {
-      onResumed();
+      onAnswered("none");
     } else if (type === "resync-required") {
-      resyncs += 1;
-      // From here to the history's answer it knows that what comes live has gaps.
-      inbox.hold();
-      const named = Array.isArray(data.conversation_ids) ? data.conversation_ids.map(String) : [];
-      const fetch = options.fetchMissed;
-      fetching = fetching
-        .then(() => fetch?.(named, inbox))
-        .catch((error: unknown) => void complaints.push(String(error)));
-      fetches += 1;
-      // What is held is newer than what is fetched.
-      void fetching.then(() => {
-        fetches -= 1;
-        if (fetches === 0) onResumed();
-      });
+      onResync(messageId, Array.isArray(data.conversation_ids) ? data.conversation_ids.map(String) : []);
     } else if (type === "goaway") {
       hint = { afterMs: Number(data.reconnect_after_ms), withinMs: Number(data.reconnect_within_ms) };
     }
+  };
+  const onResync = (messageId: string, named: readonly string[]): void => {
+    resyncs += 1;
+    // From here to the history's answer it knows that what comes live has gaps.
+    reads += 1;
+    if (messageId === resumeId) onAnswered(named);
+    inbox.hold(named);
+    const its = connectionId;
+    const fetch = options.fetchMissed;
+    fetching = fetching
+      .then(() => fetch?.(named, inbox))
+      .catch((error: unknown) => void complaints.push(String(error)));
+    void fetching.then(() => {
+      // A later connection asks for itself, by its own resume.
+      if (connectionId !== its) return;
+      reads -= 1;
+      // What is held is newer than what is fetched.
+      caughtUp();
+    });
   };
   const onError = (messageId: string, data: Frame["data"]): void => {
     const message = outbox.get(messageId);
     if (message === undefined) {
       complaints.push(`${data.code} ${data.reason} ${data.message}`);
-      if (messageId === "resume") onResumed();
+      if (messageId === resumeId) onAnswered([]);
       return;
     }
     ledger.refused(messageId);
@@ -153,13 +164,22 @@ export function createClient(options: ClientOptions): Client {
     connectionId = String(data.connection_id);
     attempts = 0;
     inbox.connected(everConnected);
+    resuming = everConnected;
+    reads = 0;
     const last = disconnects.at(-1);
     if (last !== undefined && last.backMs === undefined) last.backMs = performance.now();
-    if (everConnected) write("resume", "resume", { cursors: inbox.cursors() });
+    if (everConnected) write("resume", resumeId, { cursors: inbox.cursors() });
     everConnected = true;
     for (const clientMsgId of outbox.keys()) attempt(clientMsgId);
   };
-  const onResumed = (): void => {
+  const onAnswered = (named: Named): void => {
+    if (!resuming) return;
+    resuming = false;
+    inbox.answered(named);
+    caughtUp();
+  };
+  const caughtUp = (): void => {
+    if (resuming || reads > 0) return;
     inbox.resumed();
     const last = disconnects.at(-1);
     if (last?.backMs !== undefined && last.resumedMs === undefined) last.resumedMs = performance.now();

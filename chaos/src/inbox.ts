@@ -1,4 +1,5 @@
 // What one receiver was shown: every conversation's messages by seq_id, over all of its connections.
+import { LiveOrder, type Named, ResumeAnswer } from "./wire-order.ts";
 
 /** Of im-logic's history. */
 export interface Stored {
@@ -13,13 +14,13 @@ export interface Inbox {
    * A connection begins. With `resume`, what comes is held until `resumed`, as a client does: what it missed is older than what is live.
    */
   connected(resume: boolean): void;
-  /** From here on everything is to come: it has all that was before. */
-  begin(): void;
-  /** resync-required came: what comes is held until `resumed`, behind what is held already. */
-  hold(): void;
+  /** resync-required came: what comes is held until `resumed`, behind what is held already. When it closes a resume, `answered` comes first. */
+  hold(named: readonly string[]): void;
   /** new-message or message-stored. */
   frame(conversationId: string, seqId: number): void;
-  /** The resume was answered, by resumed or by resync-required: what was held is shown in order. */
+  /** The frame that closes the resume came. */
+  answered(named: Named): void;
+  /** Nothing is asked for any more, neither by resume nor of the history: what was held is shown in order. */
   resumed(): void;
   /** Fetched from the history after resync-required. */
   fill(conversationId: string, seqIds: readonly number[]): void;
@@ -29,12 +30,15 @@ export interface Inbox {
   has(conversationId: string, seqId: number): boolean;
   /** Frames whose message it had. */
   readonly duplicates: number;
-  /** Shown after a later one of the same conversation, or given out of order in answer to a resume. */
+  /** Shown after a later one of the same conversation. */
   readonly outOfOrder: number;
-  /** Shown beyond a gap, and nobody had said that something is missing: silent, though it may be filled later. */
-  readonly gaps: number;
+  /**
+   * Shown beyond one that it does not have, while nothing was asked for: at once, and for good, whatever comes later.
+   * `conversation seq after seq`
+   */
+  readonly gaps: readonly string[];
   /** Of conversations that it is not in. */
-  readonly foreign: number;
+  readonly strays: number;
   readonly fetched: number;
   compare(history: readonly Stored[]): {
     readonly delivered: number;
@@ -55,12 +59,17 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
   const shown = new Map<string, Shown>();
   const expected = new Set(conversationIds);
   let held: (readonly [string, number])[] | undefined;
+  let answer: ResumeAnswer | undefined;
+  /** From the closing frame or resync-required to where nothing is held any more. */
+  let live: LiveOrder | undefined;
+  /** The first of a conversation on a connection that did not resume may be any: nothing was said of what was before. */
+  let anyFirst = true;
+  /** By conversation and the message that came too early: it may be found as it comes and as it is shown. */
+  const gaps = new Map<string, string>();
+  let strays = 0;
   let duplicates = 0;
   let outOfOrder = 0;
   let fetched = 0;
-  let gaps = 0;
-  let foreign = 0;
-  let begun = false;
 
   const of = (conversationId: string): Shown => {
     const known = shown.get(conversationId) ?? { seqIds: new Set(), highest: 0, contiguous: 0 };
@@ -72,6 +81,14 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
     known.highest = Math.max(known.highest, seqId);
     while (known.seqIds.has(known.contiguous + 1)) known.contiguous += 1;
   };
+  const gap = (conversationId: string, seqId: number, last: number): void => {
+    gaps.set(`${conversationId} ${seqId}`, `${conversationId} ${seqId} after ${last}`);
+  };
+  const lacksBefore = (known: Shown, seqId: number): boolean => {
+    if (known.highest === 0 && anyFirst) return false;
+    // Those before `highest` that it lacks have been a gap already, or were never asked for.
+    return seqId > known.highest + 1;
+  };
   const show = (conversationId: string, seqId: number): void => {
     const known = of(conversationId);
     if (known.seqIds.has(seqId)) {
@@ -79,41 +96,47 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
       return;
     }
     if (seqId < known.highest) outOfOrder += 1;
-    if (begun && seqId > known.contiguous + 1) gaps += 1;
+    else if (lacksBefore(known, seqId)) gap(conversationId, seqId, known.highest);
     add(known, seqId);
-  };
-  /** What came live before the resume was read comes again in its answer: of what came twice the last one counts. */
-  const ordered = (frames: readonly (readonly [string, number])[]): boolean => {
-    const last = new Map(frames.map(([conversationId, seqId], index) => [`${conversationId} ${seqId}`, index]));
-    const highest = new Map<string, number>();
-    return frames.every(([conversationId, seqId], index) => {
-      if (last.get(`${conversationId} ${seqId}`) !== index) return true;
-      const inOrder = seqId > (highest.get(conversationId) ?? 0);
-      highest.set(conversationId, seqId);
-      return inOrder;
-    });
   };
 
   return {
     name,
     connected(resume) {
       held = resume ? [] : undefined;
+      answer = resume ? new ResumeAnswer(this.cursors()) : undefined;
+      live = undefined;
+      anyFirst = !resume;
     },
-    begin() {
-      begun = true;
-    },
-    hold() {
+    hold(named) {
       held ??= [];
+      if (live !== undefined) live.resync(named);
+      else if (answer === undefined) live = new LiveOrder(this.cursors(), named);
     },
     frame(conversationId, seqId) {
-      if (!expected.has(conversationId)) foreign += 1;
-      if (held === undefined) show(conversationId, seqId);
-      else held.push([conversationId, seqId]);
+      if (!expected.has(conversationId)) {
+        strays += 1;
+        return;
+      }
+      if (held === undefined) {
+        show(conversationId, seqId);
+        return;
+      }
+      held.push([conversationId, seqId]);
+      answer?.take(conversationId, seqId);
+      const last = live?.take(conversationId, seqId);
+      if (last !== undefined) gap(conversationId, seqId, last);
+    },
+    answered(named) {
+      if (answer === undefined) return;
+      outOfOrder += answer.disordered(named).length;
+      live = new LiveOrder(answer.heads(), named);
+      answer = undefined;
     },
     resumed() {
       const frames = held ?? [];
       held = undefined;
-      if (!ordered(frames)) outOfOrder += 1;
+      live = undefined;
       for (const [conversationId, seqId] of frames.toSorted(([, a], [, b]) => a - b)) show(conversationId, seqId);
     },
     fill(conversationId, seqIds) {
@@ -132,10 +155,10 @@ export function createInbox(name: string, conversationIds: readonly string[]): I
       return outOfOrder;
     },
     get gaps() {
-      return gaps;
+      return [...gaps.values()];
     },
-    get foreign() {
-      return foreign;
+    get strays() {
+      return strays;
     },
     get fetched() {
       return fetched;

@@ -28,7 +28,9 @@ export interface Ledger {
   lastAckMs(conversationId: string): number;
   /** The longest time without an ack in a conversation that waited for one. */
   readonly longestStallMs: number;
-  /** From a try to its ack or error. Tries whose connection ended do not count. */
+  /** Tries whose connection ended before an answer came. */
+  readonly abandonedTries: number;
+  /** From a try to its ack or error. Tries whose connection ended are in `abandonedTries` instead. */
   readonly slowestAnswerMs: number;
   /** Tries that wait for an answer, and since when the oldest does. */
   unanswered(): { readonly count: number; readonly oldestMs: number };
@@ -60,6 +62,7 @@ export function createLedger(now: () => number = () => performance.now()): Ledge
   let pending = 0;
   let longestStallMs = 0;
   let slowestAnswerMs = 0;
+  let abandonedTries = 0;
 
   const laneOf = (conversationId: string): Lane => {
     const lane = lanes.get(conversationId) ?? { pending: new Map(), lastAckMs: 0 };
@@ -122,6 +125,7 @@ export function createLedger(now: () => number = () => performance.now()): Ledge
     },
     abandoned(clientMsgId) {
       const entry = known(clientMsgId);
+      if (entry.triedMs !== undefined) abandonedTries += 1;
       entry.triedMs = undefined;
       waiting.delete(entry);
     },
@@ -133,6 +137,9 @@ export function createLedger(now: () => number = () => performance.now()): Ledge
     lastAckMs: (conversationId) => lanes.get(conversationId)?.lastAckMs ?? 0,
     get longestStallMs() {
       return longestStallMs;
+    },
+    get abandonedTries() {
+      return abandonedTries;
     },
     get slowestAnswerMs() {
       return slowestAnswerMs;

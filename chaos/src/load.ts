@@ -140,8 +140,5 @@ async function warmUp({ conversationId, sender, members }: Lane, ledger: Ledger)
     timeoutMs: 30_000,
     what: `a message of ${sender.name} to reach everybody (${ledger.pending} not acked)`,
   });
-  for (const { client, fetchMissed } of members) {
-    await fetchMissed([], client.inbox);
-    client.inbox.begin();
-  }
+  for (const { client, fetchMissed } of members) await fetchMissed([], client.inbox);
 }

@@ -7,10 +7,10 @@ const columns = ["sent", "acked", "in_log", "delivered", "duplicated", "out_of_o
 export function formatTable(results: readonly Result[]): string {
   const rows = [
     ["scenario", ...columns, "", "s"],
-    ...results.map(({ name, figures, passed, seconds }) => [
+    ...results.map(({ name, figures, passed, scale, seconds }) => [
       name,
       ...columns.map((column) => (figures === undefined ? "–" : String(figures.account[column]))),
-      passed ? "held" : "FAILED",
+      `${passed ? "held" : "FAILED"}${scale === "short" ? " (short form)" : ""}`,
       String(Math.round(seconds)),
     ]),
   ];
@@ -24,14 +24,19 @@ export function formatTable(results: readonly Result[]): string {
   return [...table, "", ...results.map(describe)].join("\n");
 }
 
-/** A scenario's further figures and failures, a line each. */
-export function describe({ name, figures, error }: Result): string {
+/** What a scenario was held to, its further figures and failures, a line each. */
+export function describe({ name, title, promise, figures, error }: Result): string {
   const further = Object.entries(figures?.further ?? {}).map(([figure, value]) => `    ${figure}: ${value}`);
   const failures = [
     ...(figures?.failures ?? []),
     ...(error === undefined ? [] : [`could not be carried out: ${error}`]),
   ];
-  return [`${name}:`, ...further, ...failures.map((failure) => `    FAILED: ${failure}`)].join("\n");
+  return [
+    `${name}: ${title}`,
+    `    must hold: ${promise}`,
+    ...further,
+    ...failures.map((failure) => `    FAILED: ${failure}`),
+  ].join("\n");
 }
 
 /** The section between the markers of the document. */

@@ -8,14 +8,14 @@ export interface Scenario {
   readonly title: string;
   /** What must hold. */
   readonly promise: string;
-  /** What must hold in its short form, where that is less: a few rounds beside other tests say little of times. */
+  /** What a short run is held to, where that is less than the promise. */
   readonly shortPromise?: string;
   /** Rejects when it could not be carried out; what did not hold is a failure among its figures. */
   run(context: Context): Promise<Figures>;
 }
 
 export interface Context {
-  /** `short`: fewer rounds and connections, about 10 s; nothing may be lost or silent there either. */
+  /** `short`: fewer rounds and connections, about 10 s; the same promise, or the scenario's `shortPromise`. */
   readonly scale: "full" | "short";
   progress(line: string): void;
   /** Where the output of every program is left. Default: nowhere. */
@@ -35,6 +35,7 @@ export interface Figures {
 export interface Result {
   readonly name: string;
   readonly title: string;
+  /** Of this scale: never more than what the run was held to. */
   readonly promise: string;
   readonly scale: Context["scale"];
   readonly seconds: number;
@@ -50,8 +51,10 @@ export async function runScenario(
 ): Promise<Result> {
   const startedMs = performance.now();
   const cleanups: (() => Promise<void> | void)[] = [];
-  const { name, title, promise, shortPromise = promise } = scenario;
-  const about = { name, title, promise: scale === "short" ? shortPromise : promise, scale };
+  const promise = scale === "short" ? (scenario.shortPromise ?? scenario.promise) : scenario.promise;
+  // A title has the numbers of the full form.
+  const title = scale === "short" ? `short form of: ${scenario.title}` : scenario.title;
+  const about = { name: scenario.name, title, promise, scale };
   const seconds = (): number => Math.round((performance.now() - startedMs) / 100) / 10;
   let outcome: Pick<Result, "figures" | "error">;
   try {

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { waitFor } from "@im-gateway/tools/process";
+import { LiveOrder, type Named, ResumeAnswer } from "../wire-order.ts";
 import { Inbox } from "./inbox.ts";
 import { RawSocket, type SocketEnd } from "./raw-socket.ts";
 import { sync } from "./sync.ts";
@@ -63,6 +64,8 @@ interface Pending {
   sendings: number;
 }
 
+/** The message_id that the closing frame of a resume echoes. */
+const resumeId = "resume";
 const baseMs = 500;
 const capMs = 30_000;
 const connectingAtOnce = 100;
@@ -84,7 +87,12 @@ export class Client {
   #attempt = 0;
   #window: { readonly afterMs: number; readonly withinMs: number } | undefined;
   #stopped = true;
-  #resuming = true;
+  /** Of a resume that is not answered yet. */
+  #answer: ResumeAnswer | undefined;
+  /** While `#syncs` > 0 and the resume is answered. */
+  #live: LiveOrder | undefined;
+  /** So many reads of what resync-required named are under way on this connection. */
+  #syncs = 0;
   /** The gateway's port of the last dial. */
   port = 0;
   online = false;
@@ -104,7 +112,11 @@ export class Client {
 
   /** Everything that was missed is here, or was asked for in vain. */
   get settled(): boolean {
-    return this.online && !this.#resuming;
+    return this.online && !this.#catchingUp;
+  }
+
+  get #catchingUp(): boolean {
+    return this.#answer !== undefined || this.#syncs > 0;
   }
 
   get pending(): number {
@@ -238,19 +250,15 @@ export class Client {
         this.connectedMs.push(performance.now());
         this.#attempt = 0;
         this.#counts.connected += 1;
-        this.#resuming = true;
-        this.#frame("resume", "", { cursors: this.inbox.cursors() });
+        this.#resume(this.inbox.cursors());
         for (const clientMsgId of this.#pending.keys()) this.#send(clientMsgId);
         break;
       case "new-message":
-        this.#message(data);
+        this.#message(String(data.conversation_id), Number(data.seq_id), String(data.content));
         break;
       case "message-stored":
         // In the new-message's place, for what this very connection has sent.
-        this.inbox.take(
-          { conversationId: String(data.conversation_id), seqId: Number(data.seq_id), content: undefined },
-          this.#resuming,
-        );
+        this.#message(String(data.conversation_id), Number(data.seq_id), undefined);
         break;
       case "message-ack":
         this.#acked(String(data.client_msg_id));
@@ -260,13 +268,11 @@ export class Client {
         break;
       case "resumed":
         this.#counts.resumed += 1;
-        this.#resuming = false;
+        this.#answered("none");
         break;
       case "resync-required":
         this.#counts.resyncs += 1;
-        // From here to the history's answer it knows that what comes live has gaps.
-        this.#resuming = true;
-        void this.#sync();
+        this.#resync(message_id, Array.isArray(data.conversation_ids) ? data.conversation_ids.map(String) : []);
         break;
       case "goaway": {
         this.#counts.goaways += 1;
@@ -280,9 +286,33 @@ export class Client {
     this.#fleet.onFrame?.(this, { type, data, timestamp });
   }
 
-  #message({ conversation_id, seq_id, content }: Readonly<Record<string, unknown>>): void {
-    const message = { conversationId: String(conversation_id), seqId: Number(seq_id), content: String(content) };
-    this.inbox.take(message, this.#resuming);
+  #resume(cursors: Readonly<Record<string, number>>): void {
+    this.#answer = new ResumeAnswer(cursors);
+    this.#live = undefined;
+    this.#syncs = 0;
+    this.#frame("resume", resumeId, { cursors });
+  }
+
+  #answered(named: Named): void {
+    if (this.#answer === undefined) return;
+    this.inbox.disordered += this.#answer.disordered(named).length;
+    this.#live = new LiveOrder(this.#answer.heads(), named);
+    this.#answer = undefined;
+  }
+
+  #resync(messageId: string, named: readonly string[]): void {
+    if (messageId === resumeId) this.#answered(named);
+    if (this.#answer === undefined) {
+      if (this.#syncs === 0) this.#live = new LiveOrder(this.inbox.cursors(), named);
+      else this.#live?.resync(named);
+    }
+    void this.#sync();
+  }
+
+  #message(conversationId: string, seqId: number, content: string | undefined): void {
+    this.#answer?.take(conversationId, seqId);
+    if (this.#syncs > 0 && this.#live?.take(conversationId, seqId) !== undefined) this.inbox.gaps += 1;
+    this.inbox.take({ conversationId, seqId, content }, this.#catchingUp);
   }
 
   #acked(clientMsgId: string): void {
@@ -303,12 +333,14 @@ export class Client {
   /** Told that something may be missing: reads it over REST. */
   async #sync(): Promise<void> {
     const { connectionId } = this;
+    this.#syncs += 1;
     for (let complete = false; !complete && this.connectionId === connectionId && !this.#stopped; ) {
       const answer = await sync(this.port, this.device.token, this.inbox.cursors());
       for (const message of answer.messages) this.inbox.take(message, true);
       complete = answer.complete;
     }
-    if (this.connectionId === connectionId) this.#resuming = false;
+    // A later connection asks for itself, by its own resume.
+    if (this.connectionId === connectionId) this.#syncs -= 1;
   }
 }
 

@@ -20,6 +20,8 @@ export class Inbox {
   duplicates = 0;
   /** Frames that came beyond a gap while nothing was being resumed. */
   gaps = 0;
+  /** Answers to resume whose messages came in another order. */
+  disordered = 0;
 
   /** @param resuming frames beyond a gap are to be expected: its filling is on the way */
   take({ conversationId, seqId, content }: Message, resuming: boolean): void {

@@ -103,6 +103,10 @@ export interface Delivery {
   readonly duplicateFrames: number;
   /** Frames beyond a gap while nothing was being resumed: what a client without gap fill would have shown too early. */
   readonly gaps: number;
+  /** Answers to resume that were whole and not in order. */
+  readonly disordered: number;
+  /** Conversations from which a device was sent something and that it is not in. */
+  readonly strays: number;
 }
 
 /** Waits until every device shows all that is stored, at most `timeoutMs`, and counts. @param port of a gateway that answers REST */
@@ -171,7 +175,23 @@ export async function deliveryOf(
     outOfOrder,
     duplicateFrames: clients.reduce((sum, { inbox }) => sum + inbox.duplicates, 0),
     gaps: clients.reduce((sum, { inbox }) => sum + inbox.gaps, 0),
+    disordered: clients.reduce((sum, { inbox }) => sum + inbox.disordered, 0),
+    strays: straysOf(groups),
   };
+}
+
+/** @param groups all that their clients are in */
+export function straysOf(
+  groups: readonly { readonly conversationId: string; readonly clients: readonly Pick<Client, "inbox">[] }[],
+): number {
+  const own = new Map<Pick<Client, "inbox">, Set<string>>();
+  for (const { conversationId, clients } of groups) {
+    for (const client of clients) own.set(client, (own.get(client) ?? new Set()).add(conversationId));
+  }
+  return [...own].reduce(
+    (sum, [{ inbox }, ids]) => sum + Object.keys(inbox.cursors()).filter((id) => !ids.has(id)).length,
+    0,
+  );
 }
 
 function lacksAcked(load: Load, histories: ReadonlyMap<string, readonly string[]>): boolean {
@@ -184,7 +204,8 @@ export function complaints(delivery: Delivery): readonly string[] {
   const { acked, sent } = delivery;
   const wrong = [
     ...(acked === sent ? [] : [`${sent - acked} messages were never acked`]),
-    ...(["lost", "storedTwice", "missing", "shownTwice", "outOfOrder", "gaps"] as const)
+    // A gap that was healed later was silent all the same: whoever had asked just then would have been told nothing.
+    ...(["lost", "storedTwice", "missing", "shownTwice", "outOfOrder", "gaps", "disordered", "strays"] as const)
       .filter((name) => delivery[name] !== 0)
       .map((name) => `${name} ${delivery[name]}`),
   ];

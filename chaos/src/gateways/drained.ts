@@ -5,7 +5,7 @@ import type { Figures } from "../scenario.ts";
 import { createFindings } from "./outcome.ts";
 import type { Stage } from "./stage.ts";
 
-const sizes = {
+export const sizes = {
   // A few sockets beside other tests: they leave in waves, but a wave that is late joins the next.
   short: { groups: 20, messagesPerSecond: 50, drainTimeout: "14s", drainMs: 14_000, afterMs: 1000, busiest: 0.5 },
   full: { groups: 600, messagesPerSecond: 200, drainTimeout: "30s", drainMs: 30_000, afterMs: 5000, busiest: 0.2 },

@@ -7,7 +7,7 @@ import type { Figures } from "../scenario.ts";
 import { createFindings } from "./outcome.ts";
 import type { Stage } from "./stage.ts";
 
-const sizes = {
+export const sizes = {
   // One restart beside other tests: that it delivers at all, not how soon.
   short: { groups: 10, restarts: 1, messagesPerSecond: 50, aliveMs: 1000, medianMs: 20_000, worstMs: 20_000 },
   full: { groups: 50, restarts: 5, messagesPerSecond: 100, aliveMs: 4000, medianMs: 3000, worstMs: 5000 },

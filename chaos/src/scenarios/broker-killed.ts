@@ -10,7 +10,7 @@ import { startWorld } from "../world.ts";
 export const brokerKilled: Scenario = {
   name: "broker-killed",
   title: "broker kill -9 and restart, 10 times, under 500 msg/s",
-  promise: "0 acked lost, 0 reordered per conversation, duplicates counted",
+  promise: "0 acked lost, 0 reordered per conversation, duplicates counted, no socket lost",
   async run(context) {
     const { rounds, perSecond } =
       context.scale === "full" ? { rounds: 10, perSecond: 500 } : { rounds: 1, perSecond: 200 };

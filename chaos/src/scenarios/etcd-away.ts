@@ -86,7 +86,9 @@ export const etcdAway: readonly Scenario[] = absences.map(({ name, title, away, 
       await compact(connectEtcd(context, etcd));
     }
     await sleep(awayMs / 2);
-    context.progress(`away for ${awayMs} ms: ${calls.failed} of ${calls.made} calls failed, ${calls.firstFailure}`);
+    context.progress(
+      `away for ${awayMs} ms: ${calls.tally.failed} of ${calls.tally.made} calls failed, ${calls.tally.firstFailure}`,
+    );
     await back(etcd, proxy);
     const backMs = performance.now();
     const keys = connectEtcd(context, etcd);
@@ -107,14 +109,14 @@ export const etcdAway: readonly Scenario[] = absences.map(({ name, title, away, 
       account,
       further: {
         ...further,
-        calls: calls.made,
-        "calls that failed": calls.failed,
+        calls: calls.tally.made,
+        "calls that failed": calls.tally.failed,
         "registered after, ms": registeredMs,
         "new endpoint called after, ms": seenMs,
       },
       failures: [
         ...failures,
-        ...anyFailed(calls, "in all"),
+        ...anyFailed(calls.tally, "in all"),
         ...lostSockets(chat.clients),
         ...(registeredMs > registeredLimitMs ? [`registered again after ${registeredMs} ms`] : []),
         ...(seenMs > registeredLimitMs ? [`the new endpoint was called after ${seenMs} ms`] : []),

@@ -14,7 +14,7 @@ const copies = 3;
 export const leaderKilled: Scenario = {
   name: "leader-killed",
   title: "three brokers, leader killed, 10 times, under 500 msg/s",
-  promise: "0 acked lost, 0 reordered per conversation, duplicates counted; longest ack stall ≤ 10 s",
+  promise: "0 acked lost, 0 reordered per conversation, duplicates counted, no socket lost; longest ack stall ≤ 10 s",
   async run(context) {
     const { rounds, perSecond } =
       context.scale === "full" ? { rounds: 10, perSecond: 500 } : { rounds: 1, perSecond: 100 };

@@ -37,13 +37,13 @@ export const logicKilled: Scenario = {
       await sleep(awayMs);
       await world.logic.start();
       await sleep(firstMs);
-      calls.reset();
+      void calls.closeWindow();
       await sleep(5000);
-      await calls.ended();
-      context.progress(`round ${round}: ${calls.failed} of ${calls.made} calls failed, ${calls.firstFailure}`);
-      failures.push(...tooManyFailed(calls, `after restart ${round}`));
-      made += calls.made;
-      failed += calls.failed;
+      const after = await calls.closeWindow();
+      context.progress(`round ${round}: ${after.failed} of ${after.made} calls failed, ${after.firstFailure}`);
+      failures.push(...tooManyFailed(after, `after restart ${round}`));
+      made += after.made;
+      failed += after.failed;
     }
     load.stop();
     await calls.stop();

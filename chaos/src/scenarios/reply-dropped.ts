@@ -13,7 +13,7 @@ const produce = 0;
 export const replyDropped: Scenario = {
   name: "reply-dropped",
   title: "one Produce reply dropped by the proxy, with concurrent sends",
-  promise: "0 acked lost, 0 reordered",
+  promise: "0 acked lost, 0 reordered, no socket lost",
   async run(context) {
     const rounds = context.scale === "full" ? 10 : 2;
     const port = await freePort();
