@@ -1,5 +1,5 @@
 // make chaos: every scenario, its account, and the table of docs/reliability.md.
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { readOptions, usage } from "./options.ts";
@@ -18,6 +18,7 @@ async function main(): Promise<void> {
   }
   const { options } = read;
   if (process.platform !== "linux") throw new Error("memory is read from /proc: make chaos needs Linux");
+  if (options.logs !== undefined) mkdirSync(options.logs, { recursive: true });
 
   const results: Result[] = [];
   for (const scenario of scenarios.filter(({ name }) => options.names.length === 0 || options.names.includes(name))) {
