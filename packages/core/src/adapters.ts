@@ -34,6 +34,11 @@ export interface SocketEvents {
   binary(): void;
   /** Anything else that proves the peer alive: a ping or a pong. */
   activity(): void;
+  /**
+   * Nothing more can be sent, since one side has begun to close: `closed` follows. Where a runtime does not tell, `closed` alone will do. May
+   * come more than once. @param code as `closed` will have it
+   */
+  closing(code: number): void;
   /** The socket is gone. Called exactly once, whoever closed it. @param code what this side closed with if it did, else the peer's, else 1006 */
   closed(code: number, reason: string): void;
 }

@@ -102,6 +102,7 @@ export function createSocketDoor(options: SocketDoorOptions): SocketDoor {
         activity() {
           connection.lastInputMs = now();
         },
+        closing: (code) => connections.departing(connection, `closed ${code}`),
         closed(code, reason) {
           countClose(counters, connection.state.t === "closed" ? connection.state.code : undefined, code);
           connections.departed(connection, reason || `closed ${code}`);

@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { EncodedFrame, Gateway, Log, Socket } from "@im-gateway/core";
-import { type RawData, type WebSocket, WebSocketServer } from "ws";
+import { type RawData, WebSocket, WebSocketServer } from "ws";
 import { answerRaw } from "./raw-answer.ts";
 
 export interface SocketsOptions {
@@ -46,6 +46,7 @@ export function serveSockets({
     closeTimeout: closeTimeoutMs,
     // By itself ws would echo the first sub-protocol that was offered, which may hold the token.
     handleProtocols: (_offered: Set<string>, request: IncomingMessage) => protocols.get(request) ?? false,
+    WebSocket: ClosingSocket,
   };
   const webSockets = new WebSocketServer(options);
   // Else ws answers in its own words.
@@ -88,6 +89,13 @@ export function serveSockets({
     webSockets.handleUpgrade(request, tcp, head, (webSocket) => {
       const closing: Closing = { code: undefined };
       const events = gateway.open(createSocket(webSocket, tcp, closing), decision);
+      let timer: NodeJS.Timeout | undefined;
+      webSocket.onClosing = events.closing;
+      tcp.on("end", () => {
+        events.closing(1006);
+        // ws would wait for as long as the peer does not read what is still to be sent.
+        timer = setTimeout(() => webSocket.terminate(), closeTimeoutMs);
+      });
       webSocket.on("message", (data, isBinary) => {
         if (isBinary) {
           events.binary();
@@ -98,7 +106,10 @@ export function serveSockets({
       });
       webSocket.on("ping", () => events.activity());
       webSocket.on("pong", () => events.activity());
-      webSocket.on("close", (code, reason) => events.closed(closing.code ?? code, reason.toString()));
+      webSocket.on("close", (code, reason) => {
+        clearTimeout(timer);
+        events.closed(closing.code ?? code, reason.toString());
+      });
       // ws closes the socket itself; `close` follows.
       webSocket.on("error", (error: NodeJS.ErrnoException) => {
         if (error.code?.startsWith("WS_ERR_")) {
@@ -108,6 +119,16 @@ export function serveSockets({
       });
     });
   };
+}
+
+/** Tells when it begins to close, also for the peer's close frame, which ws answers by this: ws itself tells of the end only. */
+class ClosingSocket extends WebSocket {
+  onClosing: (code: number) => void = () => {};
+
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason);
+    this.onClosing(code ?? 1005);
+  }
 }
 
 /** The code that this side closed with: ws reports 1006 where the peer does not answer it. */

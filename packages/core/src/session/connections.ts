@@ -40,7 +40,9 @@ export interface Connections {
   readonly leavingBytes: number;
   /** @param identity absent: a first `auth` frame has to come in time */
   open(socket: Socket, identity: Identity | undefined): Connection;
-  /** The socket is gone, or the peer has closed it. */
+  /** The peer has closed the socket: it is nobody's any more, and not gone yet. Does nothing on one that is closed. */
+  departing(connection: Connection, reason: string): void;
+  /** The socket is gone. */
   departed(connection: Connection, reason: string): void;
   /**
    * Verifies the token of an `auth` frame and answers it; a token that is bad, or somebody else's, closes the socket.
@@ -229,6 +231,13 @@ export function createConnections(options: ConnectionsOptions): Connections {
         welcome(connection, own, "");
       }
       return connection;
+    },
+
+    departing(connection, reason) {
+      if (connection.state.t !== "closed") {
+        leaving.add(connection);
+        leave(connection, connection.closed(), reason);
+      }
     },
 
     departed(connection, reason) {

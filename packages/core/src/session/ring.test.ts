@@ -106,3 +106,16 @@ test("records are lost while a user is away: told on coming back, also who was n
   nowMs += 1000;
   expect(ring.returned("later")).toBeUndefined();
 });
+
+test("what was given is let go of, also while something is always kept", () => {
+  const ring = createRing({ windowMs: 1000, now: () => startMs });
+  let most = 0;
+  for (let user = 0; user < 20_000; user += 1) {
+    ring.keep(`u${user}`, frame("x", 100));
+    // Each is back when ten more have gone.
+    expect(names(ring.returned(`u${user - 10}`)?.kept)).toEqual(user < 10 ? [] : ["x"]);
+    most = Math.max(most, ring.frames);
+  }
+  expect(ring.bytes).toBe(10 * 400);
+  expect(most).toBeLessThan(1100);
+});

@@ -24,6 +24,8 @@ export interface Ring {
   readonly users: number;
   /** What the kept frames take, about. */
   readonly bytes: number;
+  /** Frames that it holds, with those that are gone and not let go of yet: at most as many more, or 1,024. */
+  readonly frames: number;
   /** Records flow: from the first time on, the window of the gateway's own start runs. */
   started(): void;
   /** Records are gone that nobody here has seen: whoever they may have been for is told on coming back. */
@@ -87,13 +89,24 @@ export function createRing({
   let startedMs: number | undefined;
   let lostMs = Number.NEGATIVE_INFINITY;
   const absents = new Map<string, Absent>();
-  /** Of all users, oldest first, from `head` on; with some that are gone. */
+  /** Of all users, oldest first, from `head` on; with some that are gone, `goneItems` of them. */
   let order: Item[] = [];
   let head = 0;
+  let goneItems = 0;
   let bytes = 0;
+
+  /** In large steps, so that an item costs no more than its push. */
+  const compact = (): void => {
+    if (goneItems >= 1024 && 2 * goneItems >= order.length) {
+      order = order.filter(({ gone }) => !gone);
+      head = 0;
+      goneItems = 0;
+    }
+  };
 
   const drop = (item: Item): void => {
     item.gone = true;
+    goneItems += 1;
     item.absent.bytes -= item.bytes;
     bytes -= item.bytes;
   };
@@ -109,18 +122,7 @@ export function createRing({
   const forget = (userId: string, absent: Absent): void => {
     absent.items.forEach(drop);
     absents.delete(userId);
-    if (bytes === 0) {
-      order = [];
-      head = 0;
-    }
-  };
-
-  /** In large steps, so that an item costs no more than its push. */
-  const compact = (): void => {
-    if (order.length >= 1024 && order.length >= 2 * (order.length - head)) {
-      order = order.slice(head).filter(({ gone }) => !gone);
-      head = 0;
-    }
+    compact();
   };
 
   const absentOf = (userId: string, leftMs: number): Absent => {
@@ -161,6 +163,9 @@ export function createRing({
     },
     get bytes() {
       return bytes;
+    },
+    get frames() {
+      return order.length;
     },
 
     started() {
