@@ -434,6 +434,28 @@ describe.each(gatewayCommands)("the server of %s", (command) => {
     underWay.tcp.destroy();
   });
 
+  test("a drain goes on when a back end asks for it again, and through one signal", async () => {
+    const other = await start();
+    await other.process.waitForLine(/"message":"listening"/, 20_000);
+    const underWay = await connectRaw(other.gateway);
+    underWay.tcp.write(`${request(login, "content-length: 2")}{`);
+    await waitFor(() => fetch(`${other.gateway.http}/health`), { timeoutMs: 5000, what: "/health" });
+    const askForDrain = async (): Promise<number> => {
+      const headers = { "content-type": "application/json" };
+      const url = `${other.gateway.internal}/internal/v1/drain`;
+      return (await fetch(url, { method: "POST", headers, body: "{}" })).status;
+    };
+    expect(await askForDrain()).toBe(200);
+    await other.process.waitForLine(/"message":"draining"/, 5000);
+    expect(await askForDrain()).toBe(200);
+    globalThis.process.kill(other.process.pid, "SIGTERM");
+    expect(await askForDrain()).toBe(200);
+    underWay.tcp.write("}");
+    await underWay.until("an answer", ({ received }) => received.includes('"field":"username"'));
+    underWay.tcp.destroy();
+    expect((await other.process.exited).code).toBe(0);
+  });
+
   test("messages flow", async () => {
     const [alice, bob] = [await register(gateway, "alice"), await register(gateway, "bob")];
     const conversationId = await direct(gateway, alice, bob);

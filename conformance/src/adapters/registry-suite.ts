@@ -100,6 +100,33 @@ export function describeRegistry(name: string, open: OpenRegistry): void {
       expect(second.epoch).toBeGreaterThan(first.epoch);
     });
 
+    it("reports the revision of each key's last change, which a claim's epoch is until its metadata change", async () => {
+      const other = await registry.register(instance("a", { name: `${service}-2` }), test.signal);
+      const a = await registry.register(instance("a"), test.signal);
+      const reported: (readonly (number | undefined)[])[] = [];
+      const onChange = (_: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>): void => {
+        reported.push([revisions.size, revisions.get("a"), revisions.get("b")]);
+      };
+      void registry.watch(service, onChange, test.signal);
+      const untilReported = (count: number): Promise<unknown> =>
+        waitFor(() => reported.length === count, { timeoutMs, what: `report ${count}` });
+      await untilReported(1);
+      const b = await registry.register(instance("b"), test.signal);
+      await untilReported(2);
+      await a.update({ state: "draining" });
+      await untilReported(3);
+      const next = await registry.register(instance("c", { name: `${service}-2` }), test.signal);
+      expect(other.epoch).toBeLessThan(a.epoch);
+      expect(reported.slice(0, 2)).toEqual([
+        [1, a.epoch, undefined],
+        [2, a.epoch, b.epoch],
+      ]);
+      const updatedAt = reported[2]?.[1];
+      expect(reported[2]).toEqual([2, updatedAt, b.epoch]);
+      expect(updatedAt).toBeGreaterThan(b.epoch);
+      expect(updatedAt).toBeLessThan(next.epoch);
+    });
+
     it("refuses the id of a gateway that lives, naming its holder", async () => {
       const first = await registry.register(gateway("g-1"), test.signal);
       const refused = await registry.register(gateway("g-1"), test.signal).catch((error: unknown) => error);

@@ -160,11 +160,12 @@ export interface Registry {
   /**
    * Calls `onChange` with all instances of a service, now and whenever they change. While the registry is away the last known ones stay.
    * Resolves when the signal aborts.
+   * @param onChange `revisions`: by id, the revision of its key's last change: that of the claim, which is its epoch, until its metadata change
    * @param onWorking told false when changes can not be seen any more, and true when what was reported is current (again)
    */
   watch(
     name: string,
-    onChange: (instances: readonly ServiceInstance[]) => void,
+    onChange: (instances: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>) => void,
     signal: AbortSignal,
     onWorking?: (working: boolean) => void,
   ): Promise<void>;

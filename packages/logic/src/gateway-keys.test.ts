@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { failure, type Registration, type Registry, type ServiceInstance } from "@im-gateway/core";
 import { createMemoryRegistry } from "@im-gateway/core/memory";
+import { decodeJwt } from "jose";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { startLogic, type TestLogic, until } from "../test/start-logic.ts";
 
+let dataDir: string;
 let nowMs: number;
 let registry: Registry;
 /** As told by a registry that is cut off, and back. */
@@ -17,24 +19,37 @@ let ada: string;
 let seq: number;
 let removed: string[];
 let removing: "works" | "fails";
+/** The epoch that each gateway's events carry: that of its last claim. */
+let epochs: Map<string, number>;
 
 const forever = new AbortController().signal;
-const instance = (id: string): ServiceInstance => ({ id, name: "im-gateway", address: "h", port: 1, metadata: {} });
+const instance = (id: string, process: string): ServiceInstance => ({
+  id,
+  name: "im-gateway",
+  address: "h",
+  port: 1,
+  metadata: { instance: process },
+});
 
 beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
   nowMs = Date.UTC(2026, 0, 1);
   seq = 0;
   removed = [];
   removing = "works";
+  epochs = new Map();
   registry = createMemoryRegistry();
   im = await begin();
   ada = await im.person("Ada");
 });
-afterEach(() => im.stop());
+afterEach(async () => {
+  await im.stop();
+  await rm(dataDir, { recursive: true });
+});
 
-function begin(options: { dataDir?: string } = {}): Promise<TestLogic> {
+function begin(): Promise<TestLogic> {
   return startLogic({
-    ...options,
+    dataDir,
     now: () => nowMs,
     registry: {
       watch(name, onChange, signal, onWorking) {
@@ -54,7 +69,7 @@ function begin(options: { dataDir?: string } = {}): Promise<TestLogic> {
 async function connect(connectionId: string, gatewayId: string): Promise<void> {
   seq += 1;
   const timestamp = BigInt(Math.floor(nowMs / 1000));
-  const place = { gatewayId, gatewayEpoch: 1n, seq: BigInt(seq), timestamp };
+  const place = { gatewayId, gatewayEpoch: BigInt(epochs.get(gatewayId) ?? 1), seq: BigInt(seq), timestamp };
   await im.sendUserEvents({ event: "connected", userId: ada, connectionId, ...place });
   await im.settled();
 }
@@ -65,8 +80,8 @@ async function presence(): Promise<{ online: boolean; lastSeen: number }> {
 }
 
 /** The gateways that were counted as dead, in order. All are looked at together: when one has ended, the others were spared. */
-function ended(from: TestLogic = im): unknown[] {
-  return from.logLines
+function ended(): unknown[] {
+  return im.logLines
     .filter(({ message }) => message.startsWith("a gateway's key is gone"))
     .map(({ fields }) => fields.of_gateway);
 }
@@ -76,8 +91,30 @@ async function untilEnded(...gatewayIds: readonly string[]): Promise<void> {
   expect(ended()).toEqual(gatewayIds);
 }
 
-async function register(gatewayId: string): Promise<Registration> {
-  return registry.register(instance(gatewayId), forever);
+async function register(gatewayId: string, process = gatewayId): Promise<Registration> {
+  const registration = await registry.register(instance(gatewayId, process), forever);
+  epochs.set(gatewayId, registration.epoch);
+  return registration;
+}
+
+/** @param meanwhile done while there is no im-logic */
+async function restart(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
+  await im.stop();
+  await meanwhile();
+  im = await begin();
+}
+
+/** @returns the session that it ended */
+async function logOut(): Promise<string> {
+  const { accessToken, user } = await im.auth.guest({});
+  const sessionId = String(decodeJwt(accessToken).sid);
+  await im.auth.logout({ callerId: user?.userId ?? "", sessionId });
+  return sessionId;
+}
+
+/** The gateways that have got such a record, in order. */
+function told(type: string): string[] {
+  return im.received.filter(({ record }) => record.type === type).map(({ gatewayId }) => gatewayId);
 }
 
 it("ends a gateway's connections when its key has been absent for ten seconds, not before", async () => {
@@ -126,6 +163,83 @@ it("ends also what a gateway without a key says later, ten seconds after", async
   await untilEnded("g1", "g1");
   nowMs += 3000;
   expect((await presence()).online).toBe(false);
+});
+
+it("ends what an earlier process left, when the next one of that id has told of nothing for ten seconds", async () => {
+  const ids = ["g1", "g2", "g3", "g4"];
+  const earlier = new Map<string, Registration>();
+  for (const id of ids) {
+    earlier.set(id, await register(id, "one"));
+    await connect(`a-${id}`, id);
+  }
+  // Its key's revision is later than its epoch, though it lives.
+  await earlier.get("g4")?.update({ instance: "one", state: "draining" });
+  await restart();
+  const begunAt = nowMs;
+  const beginAnew = async (id: string): Promise<void> => {
+    await earlier.get(id)?.release();
+    await register(id, "two");
+  };
+  await beginAnew("g3");
+  await beginAnew("g2");
+  await connect("b-g2", "g2");
+  nowMs = begunAt + 1;
+  await beginAnew("g1");
+  const begunAnew = (): unknown[] =>
+    im.logLines
+      .filter(({ message }) => message.startsWith("a gateway has begun anew"))
+      .map(({ fields }) => [fields.of_gateway, fields.connections]);
+  nowMs = begunAt + 10_000;
+  await until(() => begunAnew().length >= 1, "the end of g3's earlier connection");
+  expect(begunAnew()).toEqual([["g3", 1]]);
+  nowMs = begunAt + 10_001;
+  await until(() => begunAnew().length >= 2, "the end of g1's earlier connection");
+  expect(begunAnew()).toEqual([
+    ["g3", 1],
+    ["g1", 1],
+  ]);
+  expect(ended()).toEqual([]);
+});
+
+it("tells a gateway that begins anew or was away what is revoked, until the tokens have ended", async () => {
+  const [g1, g2] = [await register("g1", "one"), await register("g2", "one")];
+  await until(() => told("assert").length >= 2, "both to be known");
+  const revoked = (): string[] =>
+    im.received
+      .filter(({ record }) => record.type === "revoke")
+      .map(({ gatewayId, record }) => `${gatewayId} ${record.sid}`);
+  const untilRevoked = async (expected: readonly string[]): Promise<void> => {
+    await until(() => revoked().length >= expected.length, expected.join());
+    expect(revoked().toSorted()).toEqual(expected.toSorted());
+  };
+  const first = await logOut();
+  await untilRevoked([`g1 ${first}`, `g2 ${first}`]);
+
+  await connect("a1", "g1");
+  await g1.release();
+  nowMs += 10_000;
+  await untilEnded("g1");
+  const second = await logOut();
+  // Kafka may tell of its new epoch before etcd does.
+  epochs.set("g1", g1.epoch + 1);
+  await connect("a2", "g1");
+  const back = await register("g1", "one");
+  const whatG1Missed = [`g2 ${second}`, `g1 ${second}`, `g1 ${first}`];
+  await untilRevoked([`g1 ${first}`, `g2 ${first}`, ...whatG1Missed]);
+
+  await restart();
+  await until(() => told("assert").length >= 2, "both to be asked");
+  expect(revoked()).toEqual([]);
+  await g2.release();
+  await register("g2", "two");
+  await untilRevoked([`g2 ${second}`, `g2 ${first}`]);
+
+  nowMs += 50_001;
+  await restart(async () => {
+    await back.release();
+    await register("g1", "two");
+  });
+  await untilRevoked([`g1 ${second}`]);
 });
 
 const dayMs = 24 * 60 * 60 * 1000;
@@ -179,32 +293,19 @@ it("deletes no topic of a gateway that came back", async () => {
   expect(removed).toEqual(["downstream-g2"]);
 });
 
-it("asks every gateway for its connections at the start, and later those that it does not know", async () => {
-  const asked = (from: TestLogic): unknown[] =>
-    from.received.filter(({ record }) => record.type === "assert").map(({ gatewayId }) => gatewayId);
-  const dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
-  const unused = im;
-  try {
-    const g1 = await register("g1");
-    im = await begin({ dataDir: join(dataDir, "new") });
-    await until(() => asked(im).length >= 1, "g1 to be asked");
-    await g1.release();
-    await register("g1");
-    await register("g2");
-    await until(() => asked(im).length >= 2, "g2 to be asked");
-    expect(asked(im)).toEqual(["g1", "g2"]);
-    ada = await im.person("Ada");
-    await connect("a1", "g3");
-    await im.stop();
-    im = await begin({ dataDir: join(dataDir, "new") });
-    await until(() => asked(im).length >= 2, "both to be asked");
-    expect(asked(im).toSorted()).toEqual(["g1", "g2"]);
-    // Of an earlier life, and its key is not there.
-    nowMs += 10_000;
-    await untilEnded("g3");
-  } finally {
-    await im.stop();
-    im = unused;
-    await rm(dataDir, { recursive: true });
-  }
+it("asks those that it does not know for their connections, and at the start every gateway", async () => {
+  const g1 = await register("g1");
+  await until(() => told("assert").length >= 1, "g1 to be asked");
+  await g1.release();
+  await register("g1");
+  await register("g2");
+  await until(() => told("assert").length >= 2, "g2 to be asked");
+  expect(told("assert")).toEqual(["g1", "g2"]);
+  await connect("a1", "g3");
+  await restart();
+  await until(() => told("assert").length >= 2, "both to be asked");
+  expect(told("assert").toSorted()).toEqual(["g1", "g2"]);
+  // Of an earlier life, and its key is not there.
+  nowMs += 10_000;
+  await untilEnded("g3");
 });

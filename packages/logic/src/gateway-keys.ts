@@ -3,8 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Log, type Registry, type ServiceInstance, traceOf } from "@im-gateway/core";
 import type { Downstream } from "./downstream.ts";
 import { assertion } from "./fanout.ts";
+import type { Revocations } from "./revocations.ts";
 import type { Routes } from "./routes.ts";
-import { optionalInteger, text } from "./row.ts";
+import { integer, optionalInteger, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
 export interface GatewayKeysOptions {
@@ -12,6 +13,7 @@ export interface GatewayKeysOptions {
   readonly routes: Routes;
   readonly registry: Pick<Registry, "watch">;
   readonly downstream: Downstream;
+  readonly revocations: Pick<Revocations, "tellAgain">;
   /** Resolves as well when there is none. undefined: topics stay. */
   readonly removeTopic: ((name: string, signal: AbortSignal) => Promise<void>) | undefined;
   /** A gateway's topic is this and its id. */
@@ -33,6 +35,14 @@ interface Absent {
   readonly notedMs: number | undefined;
 }
 
+/** One process that has a gateway's key. */
+interface Life {
+  readonly instance: string;
+  readonly sinceMs: number;
+  /** No epoch of this life is below it; undefined once what an earlier one left has been looked for. */
+  revision: number | undefined;
+}
+
 const sweepMs = 500;
 /** So long a key has to be absent, on a watch that works, for the gateway to count as dead (CONTRACT §6). */
 const deadAfterMs = 10_000;
@@ -42,15 +52,17 @@ const removeTopicAfterMs = 24 * 60 * 60 * 1000;
 const removeAgainMs = 60_000;
 
 export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
-  const { store, routes, registry, downstream, removeTopic, topicPrefix, log, now } = options;
+  const { store, routes, registry, downstream, revocations, removeTopic, topicPrefix, log, now } = options;
   const all = store.prepare("SELECT gateway_id, absent_since_ms FROM gateways");
+  const epochOf = store.prepare("SELECT epoch FROM gateways WHERE gateway_id = ?");
   // An epoch below that of any event.
   const add = store.prepare(
     "INSERT INTO gateways (gateway_id, epoch) VALUES (?, -1) ON CONFLICT (gateway_id) DO NOTHING",
   );
   const noteAbsence = store.prepare("UPDATE gateways SET absent_since_ms = ? WHERE gateway_id = ?");
-  const forgetAbsence = store.prepare(
-    "UPDATE gateways SET absent_since_ms = NULL WHERE gateway_id = ? AND absent_since_ms IS NOT NULL",
+  const note = store.prepare(
+    `UPDATE gateways SET instance = ?1, absent_since_ms = NULL
+     WHERE gateway_id = ?2 AND (instance IS NOT ?1 OR absent_since_ms IS NOT NULL)`,
   );
   const removeGateway = store.prepare("DELETE FROM gateways WHERE gateway_id = ?");
   const removeEnded = store.prepare("DELETE FROM ended_connections WHERE gateway_id = ?");
@@ -60,15 +72,29 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
   let working = false;
   /** On a watch that has worked ever since. */
   const absentSinceMs = new Map<string, number>();
+  /** Of the gateways that are present. */
+  const lives = new Map<string, Life>();
   let removeTopicsAtMs = 0;
 
-  function changed(instances: readonly ServiceInstance[]): void {
+  function changed(instances: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>): void {
     const first = present === undefined;
     present = new Set(instances.map(({ id }) => id));
-    for (const id of present) {
-      absentSinceMs.delete(id);
-      forgetAbsence.run(id);
+    for (const gone of [...lives.keys()].filter((id) => !present?.has(id))) {
+      lives.delete(gone);
+    }
+    for (const { id, metadata } of instances) {
+      const { instance = "", state } = metadata;
+      if (lives.get(id)?.instance !== instance) {
+        // One that drains has changed its key since: nothing can be told from its revision.
+        lives.set(id, { instance, sinceMs: now(), revision: state === "draining" ? undefined : revisions.get(id) });
+      }
       const unknown = add.run(id).changes > 0;
+      const beginsOrWasAway = note.run(instance, id).changes > 0;
+      // Also when it came back within the time after which that is noted: its new epoch may have been seen first.
+      if (absentSinceMs.delete(id) || beginsOrWasAway) {
+        // It forgot them with its process, or was not told.
+        revocations.tellAgain(id);
+      }
       // Whoever was here while im-logic was not, or is new to its database, may hold connections that it knows nothing of.
       if (first || unknown) {
         const { traceId, traceparent } = traceOf(null);
@@ -110,6 +136,25 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
     }
   }
 
+  /** A process that has the key of one that is dead, and tells of no connection, does not end what the dead one left. */
+  function endEarlierLives(): void {
+    for (const [gatewayId, life] of lives) {
+      if (life.revision === undefined || now() - life.sinceMs < deadAfterMs) {
+        continue;
+      }
+      const row = epochOf.get(gatewayId);
+      const connections =
+        row !== undefined && integer(row, "epoch") < life.revision ? routes.endGateway(gatewayId, life.sinceMs) : 0;
+      life.revision = undefined;
+      if (connections > 0) {
+        log("info", "a gateway has begun anew, its earlier connections are gone", {
+          of_gateway: gatewayId,
+          connections,
+        });
+      }
+    }
+  }
+
   async function removeTopics(signal: AbortSignal): Promise<void> {
     const nowMs = now();
     if (removeTopic === undefined || !working || nowMs < removeTopicsAtMs) {
@@ -138,9 +183,9 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
   }
 
   function watch(signal: AbortSignal): Promise<void> {
-    const guarded = (instances: readonly ServiceInstance[]): void => {
+    const guarded = (instances: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>): void => {
       try {
-        store.transaction(() => changed(instances));
+        store.transaction(() => changed(instances, revisions));
       } catch (error) {
         log("error", "the gateways' keys could not be taken in", { error });
       }
@@ -160,6 +205,7 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
     while (!signal.aborted) {
       try {
         store.transaction(sweep);
+        store.transaction(endEarlierLives);
         await removeTopics(signal);
       } catch (error) {
         log("error", "the gateways' routes could not be swept", { error });

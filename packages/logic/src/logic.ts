@@ -123,11 +123,13 @@ export function createLogic(options: LogicOptions): Logic {
   const outbox = createOutbox(store, now);
   const topicPrefix = topics.downstreamPrefix;
   const downstream = createDownstream({ producer, topicPrefix, outbox, log, counts });
-  const revoke = createRevocations(store, downstream, now);
-  const sessions = createSessions(store, createTokens(options.jwt, now), revoke, now);
+  const { accessTokenTtlMs } = options.jwt;
+  const revocations = createRevocations({ store, downstream, accessTokenTtlMs, now });
+  const sessions = createSessions(store, createTokens(options.jwt, now), revocations.revoke, now);
   const onlineStatus = createOnlineStatus({ store, announcements, presences, downstream, log, now });
   const gatewayKeys =
-    registry && createGatewayKeys({ store, routes, registry, downstream, removeTopic, topicPrefix, log, now });
+    registry &&
+    createGatewayKeys({ store, routes, registry, downstream, revocations, removeTopic, topicPrefix, log, now });
   const notices = createNotices(routes, downstream);
   let stopped = new AbortController().signal;
   const deadLetters = createDeadLetters({

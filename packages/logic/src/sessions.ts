@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { failure } from "@im-gateway/core";
-import type { RevokeSession } from "./revocations.ts";
+import type { Revocations } from "./revocations.ts";
 import { integer, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
 import type { SignedTokens, TokenSubject, Tokens } from "./tokens.ts";
@@ -21,7 +21,12 @@ export interface Sessions {
 }
 
 /** @param revoke called with each session that ends before its time */
-export function createSessions(store: Store, tokens: Tokens, revoke: RevokeSession, now: () => number): Sessions {
+export function createSessions(
+  store: Store,
+  tokens: Tokens,
+  revoke: Revocations["revoke"],
+  now: () => number,
+): Sessions {
   const insert = store.prepare(
     `INSERT INTO sessions (session_id, user_id, device_id, platform, refresh_jti, expires_at_ms) VALUES (?, ?, ?, ?, ?, ?)`,
   );

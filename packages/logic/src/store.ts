@@ -158,6 +158,16 @@ const migrations: readonly string[] = [
   `
   CREATE TABLE outbox_losses (topic TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
   `,
+  `
+  CREATE TABLE revocations (
+    session_id TEXT NOT NULL PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    revoked_at_ms INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX revocations_by_time ON revocations (revoked_at_ms);
+
+  ALTER TABLE gateways ADD COLUMN instance TEXT;
+  `,
 ];
 
 /**

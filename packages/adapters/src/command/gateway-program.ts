@@ -36,11 +36,16 @@ export function runGateway(program: GatewayProgram): Promise<never> {
     summary: "the messaging gateway between clients (HTTP, WebSocket) and a chat back end (gRPC, Kafka, etcd)",
     version: program.version,
     config: gatewayConfig,
-    serve: (config, stop) => serve(program, config, stop),
+    serve: (config, stop, requestStop) => serve(program, config, stop, requestStop),
   });
 }
 
-async function serve(program: GatewayProgram, config: GatewayConfig, stop: AbortSignal): Promise<void> {
+async function serve(
+  program: GatewayProgram,
+  config: GatewayConfig,
+  stop: AbortSignal,
+  requestStop: () => void,
+): Promise<void> {
   const { version, runtime, serveGateway, createLogic, defer } = program;
   const { gatewayId, server, websocket, jwt } = config;
   const logger = createLogger({
@@ -77,8 +82,7 @@ async function serve(program: GatewayProgram, config: GatewayConfig, stop: Abort
     observer: metrics.observer,
     drainWindowMs: Math.min(server.drainTimeoutMs * windowShare, maxDrainWindowMs),
     revocationHoldMs: jwt.accessTokenExpireMs,
-    // What a signal does, whoever sends it.
-    requestDrain: () => process.kill(process.pid, "SIGTERM"),
+    requestDrain: requestStop,
     ...(config.internal.token === undefined ? {} : { internalToken: config.internal.token }),
     defer,
   });

@@ -24,8 +24,9 @@ export interface Program<T> {
   /**
    * Runs until `stop` aborts, then resolves once everything has ended in order; rejects when it can not go on. A second signal ends the
    * process without waiting for it.
+   * @param requestStop aborts `stop`, as often as it is called, and is not one of the two signals
    */
-  readonly serve: (config: T, stop: AbortSignal) => Promise<void>;
+  readonly serve: (config: T, stop: AbortSignal, requestStop: () => void) => Promise<void>;
 }
 
 /** Never returns: it ends the process. */
@@ -85,9 +86,12 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
       process.exit(exitCodes.failed);
     });
   }
-  const stop = stopSignal(name);
+  const stopping = new AbortController();
+  const stop = stopping.signal;
+  const requestStop = (): void => stopping.abort();
+  stopOnSignal(name, requestStop);
   try {
-    await program.serve(config, stop);
+    await program.serve(config, stop, requestStop);
     process.exit(exitCodes.ended);
   } catch (error) {
     if (stop.aborted && error instanceof ConnectError && error.code === Code.Canceled) {
@@ -100,16 +104,16 @@ export async function runProgram<T>(program: Program<T>): Promise<never> {
   }
 }
 
-function stopSignal(name: string): AbortSignal {
-  const stop = new AbortController();
+function stopOnSignal(name: string, requestStop: () => void): void {
+  let signalled = false;
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
-      if (stop.signal.aborted) {
+      if (signalled) {
         process.stderr.write(`${name}: second signal, ending at once\n`);
         process.exit(exitCodes.failed);
       }
-      stop.abort();
+      signalled = true;
+      requestStop();
     });
   }
-  return stop.signal;
 }

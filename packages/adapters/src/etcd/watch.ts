@@ -1,6 +1,6 @@
 // All instances of a service, as they change: list, watch from that revision, and begin again when the watch ends.
 import type { Log, ServiceInstance } from "@im-gateway/core";
-import { type Etcd3, type IWatchResponse, Range } from "etcd3";
+import { type Etcd3, type IKeyValue, type IWatchResponse, Range } from "etcd3";
 import { decodeInstance, keyPrefix } from "./instance.ts";
 import { createOutage } from "./outage.ts";
 
@@ -10,7 +10,12 @@ export interface WatchOptions {
   readonly log: Log;
 }
 
-export type OnChange = (instances: readonly ServiceInstance[]) => void;
+export type OnChange = (instances: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>) => void;
+
+interface Found {
+  readonly instance: ServiceInstance;
+  readonly revision: number;
+}
 
 // A watch that went dead without a sign is noticed by the next list at the latest.
 const relistMs = 60_000;
@@ -38,28 +43,28 @@ export async function watchService(
     onWorking(now);
   }
 
-  function report(instances: ReadonlyMap<string, ServiceInstance>): void {
-    const all = [...instances.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+  function report(found: ReadonlyMap<string, Found>): void {
+    const all = [...found.values()].map(({ instance }) => instance).sort((one, other) => (one.id < other.id ? -1 : 1));
     const text = JSON.stringify(all);
     if (text === reported || signal.aborted) return;
     reported = text;
-    onChange(all);
+    onChange(all, new Map([...found.values()].map(({ instance, revision }) => [instance.id, revision])));
   }
 
   while (!signal.aborted) {
     try {
-      const instances = new Map<string, ServiceInstance>();
-      const put = (key: Buffer, value: Buffer): void => {
+      const instances = new Map<string, Found>();
+      const put = ({ key, value, mod_revision }: IKeyValue): void => {
         const instance = decodeInstance(key.toString(), value);
         if (instance !== undefined) {
-          instances.set(key.toString(), instance);
+          instances.set(key.toString(), { instance, revision: Number(mod_revision) });
           return;
         }
         instances.delete(key.toString());
         log("warn", "a registry value is not a service instance", { key: key.toString() });
       };
       const { kvs, header } = await client.getAll().prefix(prefix).exec();
-      for (const { key, value } of kvs) put(key, value);
+      kvs.forEach(put);
       report(instances);
       await followChanges(prefix, BigInt(header.revision) + 1n, options, signal, {
         begun() {
@@ -68,7 +73,7 @@ export async function watchService(
         },
         changed({ events }) {
           for (const { type, kv } of events) {
-            if (type === "Put") put(kv.key, kv.value);
+            if (type === "Put") put(kv);
             else instances.delete(kv.key.toString());
           }
           report(instances);

@@ -10,8 +10,12 @@ export interface MemoryRegistryOptions {
 
 interface Holder {
   instance: ServiceInstance;
+  /** When it was written last: the epoch, until its metadata changes. */
+  revision: number;
   lose(): void;
 }
+
+type OnChange = Parameters<Registry["watch"]>[1];
 
 interface Watcher {
   readonly name: string;
@@ -28,17 +32,25 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Regis
   const holders = new Map<string, Holder>();
   const watchers = new Set<Watcher>();
   const closing = new AbortController();
-  let lastEpoch = 0;
+  let lastRevision = 0;
 
   function changed(name: string): void {
     for (const watcher of [...watchers]) if (watcher.name === name) watcher.changed();
   }
 
-  function list(name: string): ServiceInstance[] {
-    const instances = [...holders.values()]
-      .map(({ instance }) => instance)
-      .filter((instance) => instance.name === name);
-    return instances.sort((one, other) => (one.id < other.id ? -1 : 1));
+  function nextRevision(): number {
+    lastRevision = Math.max(lastRevision + 1, Math.floor(now()));
+    return lastRevision;
+  }
+
+  function report(name: string, onChange: OnChange): void {
+    const found = [...holders.values()]
+      .filter(({ instance }) => instance.name === name)
+      .sort((one, other) => (one.instance.id < other.instance.id ? -1 : 1));
+    onChange(
+      found.map(({ instance }) => instance),
+      new Map(found.map(({ instance, revision }) => [instance.id, revision])),
+    );
   }
 
   return {
@@ -51,21 +63,22 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Regis
         const { address, port } = previous.instance;
         throw failure(Code.AlreadyExists, "GATEWAY_ID_TAKEN", `${instance.id} is held by ${address}:${port}`);
       }
-      lastEpoch = Math.max(lastEpoch + 1, Math.floor(now()));
+      const epoch = nextRevision();
       let lose = (): void => {};
       const lost = new Promise<void>((resolve) => {
         lose = resolve;
       });
-      const holder: Holder = { instance, lose };
+      const holder: Holder = { instance, revision: epoch, lose };
       holders.set(key, holder);
       previous?.lose();
       changed(instance.name);
       const registration: Registration = {
-        epoch: lastEpoch,
+        epoch,
         lost,
         async update(metadata) {
           if (holders.get(key) !== holder) return;
           holder.instance = { ...instance, metadata };
+          holder.revision = nextRevision();
           changed(instance.name);
         },
         async release() {
@@ -79,7 +92,7 @@ export function createMemoryRegistry(options: MemoryRegistryOptions = {}): Regis
     watch(name, onChange, signal, onWorking) {
       const ended = AbortSignal.any([signal, closing.signal]);
       if (ended.aborted) return Promise.resolve();
-      const watcher: Watcher = { name, changed: () => onChange(list(name)) };
+      const watcher: Watcher = { name, changed: () => report(name, onChange) };
       watchers.add(watcher);
       watcher.changed();
       onWorking?.(true);
