@@ -1,38 +1,19 @@
 // Peers that begin to close and then do not go: they are nobody's any more at once, and gone soon.
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
-import { createRouterTransport } from "@connectrpc/connect";
-import { createGateway, type Gateway } from "@im-gateway/core";
-import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "@im-gateway/core/memory";
-import { SignJWT } from "jose";
+import type { Gateway } from "@im-gateway/core";
+import type { MemoryBusClient } from "@im-gateway/core/memory";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { startGateway, tokenOf } from "../test/start-gateway.ts";
 import { type GatewayServer, serveGateway } from "./index.ts";
-
-const secret = "a secret for this test only";
-const log = (): void => undefined;
 
 let bus: MemoryBusClient;
 let gateway: Gateway;
 let server: GatewayServer;
 
 beforeEach(async () => {
-  const memory = createMemoryBus();
-  bus = memory.connect();
-  const { producer, consumer } = memory.connect();
-  gateway = createGateway({
-    gatewayId: "one",
-    version: "0",
-    producer,
-    consumer,
-    registry: createMemoryRegistry(),
-    transport: createRouterTransport(() => {}),
-    log,
-    jwt: { secret },
-    defer: setImmediate,
-    websocket: { sendBufferBytes: 64 * 1024 * 1024 },
-  });
-  server = await serveGateway({ gateway, host: "127.0.0.1", port: 0, log });
-  await gateway.start({ address: "127.0.0.1", port: 1 }, new AbortController().signal);
+  ({ gateway, bus } = await startGateway({ sendBufferBytes: 64 * 1024 * 1024 }));
+  server = await serveGateway({ gateway, host: "127.0.0.1", port: 0, log: () => undefined });
 });
 afterEach(() => gateway.drain(AbortSignal.timeout(5000), () => server.close(AbortSignal.timeout(1000))));
 
@@ -42,11 +23,7 @@ interface Peer {
 }
 
 async function open(userId: string): Promise<Peer> {
-  const token = await new SignJWT({ did: "d" })
-    .setProtectedHeader({ alg: "HS256", typ: "at+jwt" })
-    .setSubject(userId)
-    .setExpirationTime("1h")
-    .sign(new TextEncoder().encode(secret));
+  const token = await tokenOf(userId);
   const tcp = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
   let text = "";
   tcp.on("data", (bytes) => {

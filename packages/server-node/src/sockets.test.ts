@@ -3,47 +3,22 @@ import { randomUUID } from "node:crypto";
 import { createServer, IncomingMessage, type Server } from "node:http";
 import { Socket as TcpSocket } from "node:net";
 import { Duplex } from "node:stream";
-import { createRouterTransport } from "@connectrpc/connect";
-import { createGateway, type Gateway } from "@im-gateway/core";
-import { createMemoryBus, createMemoryRegistry, type MemoryBusClient } from "@im-gateway/core/memory";
-import { SignJWT } from "jose";
+import type { Gateway } from "@im-gateway/core";
+import type { MemoryBusClient } from "@im-gateway/core/memory";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { startGateway, tokenOf } from "../test/start-gateway.ts";
 import { serveSockets } from "./sockets.ts";
 
-const secret = "a secret for this test only";
-const log = (): void => undefined;
 let bus: MemoryBusClient;
 let gateway: Gateway;
 
 beforeEach(async () => {
-  const memory = createMemoryBus();
-  bus = memory.connect();
-  const { producer, consumer } = memory.connect();
-  gateway = createGateway({
-    gatewayId: "one",
-    version: "0",
-    producer,
-    consumer,
-    registry: createMemoryRegistry(),
-    transport: createRouterTransport(() => {}),
-    log,
-    jwt: { secret },
-    defer: setImmediate,
-  });
-  await gateway.start({ address: "127.0.0.1", port: 1 }, new AbortController().signal);
+  ({ gateway, bus } = await startGateway());
 });
 
 afterEach(async () => {
   await gateway.drain(AbortSignal.timeout(5000));
 });
-
-function token(userId: string): Promise<string> {
-  return new SignJWT({ did: "d" })
-    .setProtectedHeader({ alg: "HS256", typ: "at+jwt" })
-    .setSubject(userId)
-    .setExpirationTime("1h")
-    .sign(new TextEncoder().encode(secret));
-}
 
 async function push(userId: string, count: number): Promise<void> {
   const value = (n: number): Uint8Array =>
@@ -88,9 +63,9 @@ function upgradeRequest(userToken: string): IncomingMessage {
 
 test("all frames of a batch leave in one write", async () => {
   const server: Server = createServer();
-  serveSockets({ server, gateway, path: "/ws", maxFrameBytes: 1000, log });
+  serveSockets({ server, gateway, path: "/ws", maxFrameBytes: 1000, log: () => undefined });
   const { tcp, writes } = recordingConnection();
-  server.emit("upgrade", upgradeRequest(await token("alice")), tcp, Buffer.alloc(0));
+  server.emit("upgrade", upgradeRequest(await tokenOf("alice")), tcp, Buffer.alloc(0));
   await expect.poll(() => Buffer.concat(writes).toString()).toContain('"connected"');
   const before = writes.length;
   await push("alice", 100);
