@@ -19,6 +19,8 @@ let ada: string;
 let seq: number;
 let removed: string[];
 let removing: "works" | "fails";
+/** What becomes of im-logic's records. */
+let kafka: "takes" | "hangs";
 /** The epoch that each gateway's events carry: that of its last claim. */
 let epochs: Map<string, number>;
 
@@ -37,6 +39,7 @@ beforeEach(async () => {
   seq = 0;
   removed = [];
   removing = "works";
+  kafka = "takes";
   epochs = new Map();
   registry = createMemoryRegistry();
   im = await begin();
@@ -51,6 +54,10 @@ function begin(): Promise<TestLogic> {
   return startLogic({
     dataDir,
     now: () => nowMs,
+    wrapProducer: (producer) => ({
+      ...producer,
+      send: (record) => (kafka === "takes" ? producer.send(record) : new Promise(() => {})),
+    }),
     registry: {
       watch(name, onChange, signal, onWorking) {
         setWorking = (working) => onWorking?.(working);
@@ -115,6 +122,18 @@ async function logOut(): Promise<string> {
 /** The gateways that have got such a record, in order. */
 function told(type: string): string[] {
   return im.received.filter(({ record }) => record.type === type).map(({ gatewayId }) => gatewayId);
+}
+
+/** Gateway and session of each revocation. */
+function revoked(): string[] {
+  return im.received
+    .filter(({ record }) => record.type === "revoke")
+    .map(({ gatewayId, record }) => `${gatewayId} ${record.sid}`);
+}
+
+async function untilRevoked(expected: readonly string[]): Promise<void> {
+  await until(() => revoked().length >= expected.length, expected.join());
+  expect(revoked().toSorted()).toEqual(expected.toSorted());
 }
 
 it("ends a gateway's connections when its key has been absent for ten seconds, not before", async () => {
@@ -204,14 +223,6 @@ it("ends what an earlier process left, when the next one of that id has told of 
 it("tells a gateway that begins anew or was away what is revoked, until the tokens have ended", async () => {
   const [g1, g2] = [await register("g1", "one"), await register("g2", "one")];
   await until(() => told("assert").length >= 2, "both to be known");
-  const revoked = (): string[] =>
-    im.received
-      .filter(({ record }) => record.type === "revoke")
-      .map(({ gatewayId, record }) => `${gatewayId} ${record.sid}`);
-  const untilRevoked = async (expected: readonly string[]): Promise<void> => {
-    await until(() => revoked().length >= expected.length, expected.join());
-    expect(revoked().toSorted()).toEqual(expected.toSorted());
-  };
   const first = await logOut();
   await untilRevoked([`g1 ${first}`, `g2 ${first}`]);
 
@@ -229,6 +240,7 @@ it("tells a gateway that begins anew or was away what is revoked, until the toke
 
   await restart();
   await until(() => told("assert").length >= 2, "both to be asked");
+  await im.settled();
   expect(revoked()).toEqual([]);
   await g2.release();
   await register("g2", "two");
@@ -240,6 +252,21 @@ it("tells a gateway that begins anew or was away what is revoked, until the toke
     await register("g1", "two");
   });
   await untilRevoked([`g1 ${second}`]);
+});
+
+it("tells what an im-logic that died had still to tell", async () => {
+  await register("g1");
+  await until(() => told("assert").length >= 1, "g1 to be known");
+  kafka = "hangs";
+  const session = await logOut();
+  kafka = "takes";
+  await restart();
+  await untilRevoked([`g1 ${session}`]);
+  await im.settled();
+  await restart();
+  await until(() => told("assert").length >= 1, "g1 to be asked");
+  await im.settled();
+  expect(revoked()).toEqual([]);
 });
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -124,7 +124,7 @@ export function createLogic(options: LogicOptions): Logic {
   const topicPrefix = topics.downstreamPrefix;
   const downstream = createDownstream({ producer, topicPrefix, outbox, log, counts });
   const { accessTokenTtlMs } = options.jwt;
-  const revocations = createRevocations({ store, downstream, accessTokenTtlMs, now });
+  const revocations = createRevocations({ store, downstream, accessTokenTtlMs, log, now });
   const sessions = createSessions(store, createTokens(options.jwt, now), revocations.revoke, now);
   const onlineStatus = createOnlineStatus({ store, announcements, presences, downstream, log, now });
   const gatewayKeys =
@@ -170,6 +170,7 @@ export function createLogic(options: LogicOptions): Logic {
       const consuming = new AbortController();
       const ended = AbortSignal.any([signal, consuming.signal]);
       const others = [downstream.run(ended), onlineStatus.run(ended), gatewayKeys?.run(ended)];
+      revocations.tellUntold();
       try {
         await consumer.run({
           topics: [topics.upstream, topics.userEvents],

@@ -1,9 +1,9 @@
 // Access tokens that are taken back before their end: every gateway that lives is told, since a token can be used at any. Kept for as long as
 // such a token lives, for gateways that were away or begin anew.
-import { traceOf } from "@im-gateway/core";
-import type { Downstream, Outgoing } from "./downstream.ts";
+import { type Log, traceOf } from "@im-gateway/core";
+import type { Downstream } from "./downstream.ts";
 import { revocation } from "./fanout.ts";
-import { integer, text } from "./row.ts";
+import { integer, type Row, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
 export interface RevokedSession {
@@ -14,6 +14,8 @@ export interface RevokedSession {
 export interface Revocations {
   /** Returns at once. */
   revoke(session: RevokedSession): void;
+  /** What an im-logic that died had still to tell, to every gateway that lives. Returns at once. */
+  tellUntold(): void;
   /** All that may still matter, the newest 5,000 of them, to one gateway. Returns at once. */
   tellAgain(gatewayId: string): void;
 }
@@ -23,44 +25,65 @@ export interface RevocationsOptions {
   readonly downstream: Downstream;
   /** The life of an access token. */
   readonly accessTokenTtlMs: number;
+  readonly log: Log;
   readonly now: () => number;
 }
 
 /** Half of what may wait for a gateway: were Kafka away, what else waits would have to go for them. */
 const maxToldAgain = 5_000;
 
-export function createRevocations({ store, downstream, accessTokenTtlMs, now }: RevocationsOptions): Revocations {
+export function createRevocations(options: RevocationsOptions): Revocations {
+  const { store, downstream, accessTokenTtlMs, log, now } = options;
   const living = store.prepare("SELECT gateway_id FROM gateways WHERE absent_since_ms IS NULL");
   const keep = store.prepare(
-    "INSERT OR REPLACE INTO revocations (session_id, user_id, revoked_at_ms) VALUES (?, ?, ?)",
+    "INSERT OR REPLACE INTO revocations (session_id, user_id, revoked_at_ms) VALUES (?, ?, ?) RETURNING *",
   );
+  const markTold = store.prepare("UPDATE revocations SET told = 1 WHERE session_id = ?");
   const prune = store.prepare("DELETE FROM revocations WHERE revoked_at_ms < ?");
+  const untold = store.prepare("SELECT * FROM revocations WHERE told = 0 ORDER BY revoked_at_ms DESC LIMIT ?");
   const newest = store.prepare("SELECT * FROM revocations ORDER BY revoked_at_ms DESC LIMIT ?");
 
-  const toRecord = (gatewayId: string, session: RevokedSession, atMs: number): Outgoing => {
+  function tell(gatewayIds: readonly string[], revoked: readonly Row[]): Promise<void> {
     const { traceId, traceparent } = traceOf(null);
-    return revocation(gatewayId, session, atMs, { traceId, headers: {}, kafkaHeaders: { traceparent } });
-  };
+    const trace = { traceId, headers: {}, kafkaHeaders: { traceparent } };
+    const records = gatewayIds.flatMap((gatewayId) =>
+      revoked.map((row) => {
+        const session = { sessionId: text(row, "session_id"), userId: text(row, "user_id") };
+        return revocation(gatewayId, session, integer(row, "revoked_at_ms"), trace);
+      }),
+    );
+    return downstream.publish(records);
+  }
+
+  const failed = (error: unknown): void => log("error", "a revocation was not told", { error });
+
+  function tellLiving(revoked: readonly Row[]): void {
+    const gatewayIds = living.all().map((row) => text(row, "gateway_id"));
+    tell(gatewayIds, revoked)
+      .then(() => noteTold(revoked))
+      .catch(failed);
+  }
+
+  function noteTold(revoked: readonly Row[]): void {
+    store.transaction(() => {
+      for (const row of revoked) {
+        markTold.run(text(row, "session_id"));
+      }
+    });
+  }
 
   return {
-    revoke(session) {
+    revoke({ sessionId, userId }) {
       const nowMs = now();
-      const gateways = store.transaction(() => {
+      store.transaction(() => {
         prune.run(nowMs - accessTokenTtlMs);
-        keep.run(session.sessionId, session.userId, nowMs);
-        return living.all();
+        tellLiving(keep.all(sessionId, userId, nowMs));
       });
-      downstream.push(gateways.map((row) => toRecord(text(row, "gateway_id"), session, nowMs)));
     },
+    tellUntold: () => tellLiving(untold.all(maxToldAgain)),
     tellAgain(gatewayId) {
       prune.run(now() - accessTokenTtlMs);
-      const records = newest.all(maxToldAgain).map((row) => {
-        const session = { sessionId: text(row, "session_id"), userId: text(row, "user_id") };
-        return toRecord(gatewayId, session, integer(row, "revoked_at_ms"));
-      });
-      if (records.length > 0) {
-        downstream.push(records);
-      }
+      tell([gatewayId], newest.all(maxToldAgain)).catch(failed);
     },
   };
 }

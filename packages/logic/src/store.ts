@@ -162,7 +162,8 @@ const migrations: readonly string[] = [
   CREATE TABLE revocations (
     session_id TEXT NOT NULL PRIMARY KEY,
     user_id TEXT NOT NULL,
-    revoked_at_ms INTEGER NOT NULL
+    revoked_at_ms INTEGER NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX revocations_by_time ON revocations (revoked_at_ms);
 
