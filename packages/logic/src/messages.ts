@@ -35,6 +35,8 @@ export interface Messages {
   find(conversationId: string, messageId: string): Message | undefined;
   /** It keeps its place, and loses its content for good. */
   recall(conversationId: string, seqId: bigint): void;
+  /** Those after one message, up to another, that were recalled: ascending by seq_id. */
+  recalled(conversationId: string, after: bigint, upTo: bigint): Message[];
   /** Less than a page where the content would go beyond `maxBytes`, `maxPageBytes` by default; but one, where there is one. */
   list(conversationId: string, cursor: MessageCursor, pageSize: number, maxBytes?: number): MessagePage;
 }
@@ -70,6 +72,9 @@ export function createMessages(store: Store, now: () => number): Messages {
   );
   const below = store.prepare(`${select} WHERE conversation_id = ? AND seq_id < ? ORDER BY seq_id DESC LIMIT ?`);
   const above = store.prepare(`${select} WHERE conversation_id = ? AND seq_id > ? ORDER BY seq_id LIMIT ?`);
+  const emptied = store.prepare(
+    `${select} WHERE conversation_id = ? AND seq_id > ? AND seq_id <= ? AND content = '' ORDER BY seq_id`,
+  );
   const newest = store.prepare(`${select} WHERE conversation_id = ? ORDER BY seq_id DESC LIMIT ?`);
   const nextSeq = store.prepare(
     `UPDATE conversations SET last_seq = last_seq + 1, activity = (SELECT max(activity) + 1 FROM conversations), updated_at_ms = ?
@@ -135,6 +140,7 @@ export function createMessages(store: Store, now: () => number): Messages {
     recall(conversationId, seqId) {
       empty.run(conversationId, seqId);
     },
+    recalled: (conversationId, after, upTo) => emptied.all(conversationId, after, upTo).map(toMessage),
     list,
   };
 }

@@ -14,14 +14,19 @@ export interface ResumeRequest {
   /** As its `connected` event has it. */
   readonly event: RouteEvent;
   readonly cursors: Cursors;
-  /** Messages of one conversation. */
+  /** Up to here the gateway has kept all that came after the cursor, as it was then. */
+  readonly keptThrough: Cursors;
+  /** Messages of one conversation, kept ones included. */
   readonly perConversation: number;
-  /** Messages in all. */
+  /** Messages in all, kept ones included. */
   readonly inAll: number;
 }
 
 export interface Resumption {
-  /** Of each conversation ascending by seq_id, without gaps after its cursor; the most recently changed conversations first. */
+  /**
+   * Of each conversation ascending by seq_id: of what was kept those that were recalled, then, without gaps after it, the rest. The most recently
+   * changed conversations first.
+   */
   readonly messages: Message[];
   /** The last seq_id of each of the user's conversations. */
   readonly heads: Record<string, bigint>;
@@ -53,7 +58,8 @@ export function createResume(store: Store, routes: Routes, recent: Recent, messa
   const waiting: Waiting[] = [];
 
   /** @returns undefined where the route is refused */
-  function resumeOne({ event, cursors, perConversation, inAll }: ResumeRequest): Resumption | undefined {
+  function resumeOne(request: ResumeRequest): Resumption | undefined {
+    const { event, cursors, keptThrough, perConversation, inAll } = request;
     // It may be known by a later event already.
     const routeNo = routes.connect(event) ?? routes.numberOf(event.gatewayId, event.connectionId);
     if (routeNo === undefined) {
@@ -63,18 +69,27 @@ export function createResume(store: Store, routes: Routes, recent: Recent, messa
     const heads: Record<string, bigint> = {};
     const missed: Message[] = [];
     const incomplete: string[] = [];
+    const keptOf = (conversationId: string): number =>
+      Math.max(0, Number((keptThrough[conversationId] ?? 0n) - (cursors[conversationId] ?? 0n)));
+    let roomInAll = inAll - Object.keys(keptThrough).reduce((sum, id) => sum + keptOf(id), 0);
     let roomBytes = maxPageBytes;
     for (const row of ends.all(event.userId)) {
       const conversationId = text(row, "conversation_id");
       const head = BigInt(integer(row, "last_seq"));
       const cursor = cursors[conversationId] ?? 0n;
+      const kept = keptOf(conversationId);
+      const after = cursor + BigInt(kept);
       heads[conversationId] = head;
-      if (head <= cursor) {
+      if (kept > 0) {
+        missed.push(...messages.recalled(conversationId, cursor, after));
+      }
+      if (head <= after) {
         continue;
       }
-      const room = roomBytes > 0 ? Math.min(perConversation, inAll - missed.length) : 0;
+      const room = roomBytes > 0 ? Math.min(perConversation - kept, roomInAll) : 0;
       const page =
-        room > 0 ? messages.list(conversationId, { after: cursor }, room, roomBytes) : { messages: [], hasMore: true };
+        room > 0 ? messages.list(conversationId, { after }, room, roomBytes) : { messages: [], hasMore: true };
+      roomInAll -= page.messages.length;
       for (const message of page.messages) {
         missed.push(message);
         roomBytes -= Buffer.byteLength(message.content);

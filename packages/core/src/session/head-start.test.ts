@@ -1,6 +1,6 @@
 // What was kept for a user is not asked of im-logic again: which part of it, and that the rest comes as without it.
 import fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type Client, type ResumingGateway, startResuming, turnsEnd } from "../../test/resuming-gateway.ts";
 
 type Seqs = readonly number[];
@@ -29,7 +29,7 @@ async function resumed(
   client: Client,
   cursors: Cursors,
   history: Readonly<Record<string, Seqs>>,
-): Promise<{ readonly asked: Cursors; readonly maxMessages: number; readonly came: readonly string[] }> {
+): Promise<{ readonly asked: Cursors; readonly through: Cursors; readonly came: readonly string[] }> {
   client.send("resume", { cursors }, "r");
   let asked = started.asked.shift();
   for (const deadline = performance.now() + 5000; asked === undefined; asked = started.asked.shift()) {
@@ -41,7 +41,7 @@ async function resumed(
     messages: Object.entries(history).flatMap(([conversationId, seqs]) =>
       seqs
         .map(BigInt)
-        .filter((seqId) => seqId > (request.cursors[conversationId] ?? 0n))
+        .filter((seqId) => seqId > (request.keptThrough[conversationId] ?? request.cursors[conversationId] ?? 0n))
         .slice(0, request.maxPerConversation)
         .map((seqId) => ({ conversationId, seqId })),
     ),
@@ -56,30 +56,57 @@ async function resumed(
     const ended = type === "resumed" ? `resumed ${data.count}` : `${type} ${data.reason} ${data.conversation_ids}`;
     return type === "new-message" ? `${data.conversation_id}/${data.seq_id}` : ended;
   });
-  const numbers = Object.entries(request.cursors).map(([id, seqId]) => [id, Number(seqId)]);
-  return { asked: Object.fromEntries(numbers), maxMessages: request.maxMessages, came };
+  return { asked: numbers(request.cursors), through: numbers(request.keptThrough), came };
 }
+
+const numbers = (cursors: Readonly<Record<string, bigint>>): Cursors =>
+  Object.fromEntries(Object.entries(cursors).map(([id, seqId]) => [id, Number(seqId)]));
 
 test.each<[string, Seqs, Cursors, Cursors, string[]]>([
   ["all that is missing is kept", [3, 4, 5], { c1: 2 }, { c1: 5 }, [...shown("c1", [3, 4, 5]), "resumed 3"]],
   ["the first ones are kept", [3, 4], { c1: 2 }, { c1: 4 }, [...shown("c1", [3, 4, 5]), "resumed 3"]],
-  ["the last ones are kept", [4, 5], { c1: 2 }, { c1: 2 }, [...shown("c1", [3, 4, 5]), "resumed 3"]],
+  ["the last ones are kept", [4, 5], { c1: 2 }, {}, [...shown("c1", [3, 4, 5]), "resumed 3"]],
   ["one in the middle is not", [3, 5], { c1: 2 }, { c1: 3 }, [...shown("c1", [3, 4, 5]), "resumed 3"]],
   ["kept twice and in no order", [4, 3, 4], { c1: 2 }, { c1: 4 }, [...shown("c1", [3, 4, 5]), "resumed 3"]],
-  ["the client has it", [1, 2, 3], { c1: 5 }, { c1: 5 }, ["resumed 0"]],
+  ["the client has it", [1, 2, 3], { c1: 5 }, {}, ["resumed 0"]],
   ["the client has some of it", [2, 3, 4], { c1: 3 }, { c1: 4 }, [...shown("c1", [4, 5]), "resumed 2"]],
   ["the client has nothing", [1, 2], {}, { c1: 2 }, [...shown("c1", [1, 2, 3, 4, 5]), "resumed 5"]],
   ["more is kept than there is", [5, 6, 7], { c1: 4 }, { c1: 7 }, [...shown("c1", [5, 6, 7]), "resumed 3"]],
-])("%s", async (_name, kept, cursors, asked, came) => {
+])("%s", async (_name, kept, cursors, through, came) => {
   const started = await startResuming();
   const client = await back(started, [["c1", kept]]);
-  const { maxMessages, ...found } = await resumed(started, client, cursors, { c1: upTo(5) });
-  expect(found).toEqual({ asked, came });
-  const saved = (asked.c1 ?? 0) - (cursors.c1 ?? 0);
-  expect(maxMessages).toBe(1000 - saved);
+  const found = await resumed(started, client, cursors, { c1: upTo(5) });
+  expect(found).toEqual({ asked: cursors, through, came });
+  const saved = through.c1 === undefined ? 0 : through.c1 - (cursors.c1 ?? 0);
   // What was kept and went out is a delivery, what im-logic had is none.
   expect(started.gateway.counters.deliveriesDelivered).toBe(saved);
   expect(started.gateway.counters.framesOut.get("new-message") ?? 0).toBe(came.length - 1);
+});
+
+test.each<[string, readonly bigint[]]>([
+  ["that was recalled since", [2n]],
+  ["and all others, by an im-logic that passes over what was kept", [2n, 1n, 3n]],
+])("what im-logic has of those that were kept counts: one %s", async (_name, seqIds) => {
+  const started = await startResuming();
+  const client = await back(started, [["c1", [1, 2, 3]]]);
+  client.send("resume", { cursors: {} });
+  await vi.waitFor(() => expect(started.asked).toHaveLength(1));
+  started.asked[0]?.answer({
+    messages: [...seqIds, 4n].map((seqId) => ({
+      conversationId: "c1",
+      seqId,
+      content: seqId === 2n ? "" : "of im-logic",
+    })),
+    heads: { c1: 4n },
+  });
+  await vi.waitFor(() => expect(client.frames.at(-1)).toMatchObject({ type: "resumed", data: { count: 4 } }));
+  const others = seqIds.length === 1 ? "x" : "of im-logic";
+  expect(client.frames.slice(1, -1).map(({ data }) => [data.seq_id, data.content ?? ""])).toEqual([
+    [1, others],
+    [2, ""],
+    [3, others],
+    [4, "of im-logic"],
+  ]);
 });
 
 test("a conversation that the user has left meanwhile: once, and no claim about it", async () => {

@@ -8,6 +8,8 @@ export type Cursors = Readonly<Record<string, bigint>>;
 export interface Missed {
   /** Of each conversation ascending and without gaps after its cursor. */
   readonly messages: readonly Message[];
+  /** What the answer has of those that were given besides. */
+  readonly ofGiven: readonly Message[];
   /** What the client has then: where a conversation is whole, its head. */
   readonly through: Through;
   /** The part of it that the client named or was given something of. */
@@ -21,7 +23,7 @@ export const maxPerConversation = 200;
 export const maxMessages = 1000;
 
 /**
- * @param cursors as they were asked about
+ * @param cursors what the client has, with what it is given besides
  * @param given how many messages the client is given of each conversation besides the answer's: those right before its cursor
  */
 export function readResumeAnswer(
@@ -33,13 +35,16 @@ export function readResumeAnswer(
   const cursorOf = new Map(Object.entries(cursors));
   const lacking = new Set(answer.incomplete);
   const messages: Message[] = [];
+  const ofGiven: Message[] = [];
   const reached = new Map(
     [...given.keys()].map((conversationId) => [conversationId, cursorOf.get(conversationId) ?? 0n]),
   );
   const room = maxMessages - [...given.values()].reduce((sum, count) => sum + count, 0);
   for (const [conversationId, own] of byConversation(answer.messages)) {
     let last = cursorOf.get(conversationId) ?? 0n;
-    const end = Math.min(messages.length + maxPerConversation - (given.get(conversationId) ?? 0), room);
+    const givenCount = given.get(conversationId) ?? 0;
+    const end = Math.min(messages.length + maxPerConversation - givenCount, room);
+    ofGiven.push(...own.filter(({ seqId }) => seqId <= last && seqId > last - BigInt(givenCount)));
     for (const message of own.sort(bySeq)) {
       if (message.seqId === last + 1n && messages.length < end) {
         messages.push(message);
@@ -63,7 +68,7 @@ export function readResumeAnswer(
   const changed = new Map(
     [...through].filter(([conversationId]) => reached.has(conversationId) || cursorOf.has(conversationId)),
   );
-  return { messages, through, changed, incomplete: [...lacking] };
+  return { messages, ofGiven, through, changed, incomplete: [...lacking] };
 }
 
 function byConversation(messages: readonly Message[]): ReadonlyMap<string, Message[]> {

@@ -11,7 +11,7 @@ import type { Identity } from "../identity/token.ts";
 import { newTrace, type Trace } from "../trace.ts";
 import type { Connections } from "./connections.ts";
 import type { Through } from "./gate.ts";
-import { type HeadStart, headStart } from "./head-start.ts";
+import { type HeadStart, headStart, renewed } from "./head-start.ts";
 import { type Cursors, maxMessages, maxPerConversation, readResumeAnswer } from "./resume-answer.ts";
 import { createResumeQueue } from "./resume-queue.ts";
 import { countKept, type Kept } from "./ring.ts";
@@ -73,7 +73,8 @@ export function createResume(options: ResumeOptions): Resume {
   const ask = (
     connection: Connection,
     identity: Identity,
-    { kept, cursors }: HeadStart,
+    cursors: Cursors,
+    { through }: HeadStart,
     trace: Trace,
   ): Promise<ResumeResponse> =>
     queue.run(
@@ -87,21 +88,27 @@ export function createResume(options: ResumeOptions): Resume {
             connectionId: connection.id,
             seq: BigInt(connection.eventSeq),
             cursors,
+            keptThrough: through,
             maxPerConversation,
-            // 0 would mean all of them.
-            maxMessages: Math.max(1, maxMessages - kept.length),
+            maxMessages,
           },
           { signal: options.stopped(), timeoutMs: callTimeoutMs, headers: { traceparent: trace.traceparent } },
         ),
       () => !isClosed(connection),
     );
 
-  const find = async (connection: Connection, identity: Identity, start: HeadStart): Promise<Found | ResyncReason> => {
+  const find = async (
+    connection: Connection,
+    identity: Identity,
+    cursors: Cursors,
+    start: HeadStart,
+  ): Promise<Found | ResyncReason> => {
     const trace = newTrace();
     try {
-      const answer = await ask(connection, identity, start, trace);
-      const { messages, ...rest } = readResumeAnswer(answer, start.cursors, start.counts);
-      return { ...rest, kept: start.kept, frames: messages.map((message) => newMessage(message, now())) };
+      const answer = await ask(connection, identity, cursors, start, trace);
+      const { messages, ofGiven, ...rest } = readResumeAnswer(answer, { ...cursors, ...start.through }, start.counts);
+      const encode = (message: Message): EncodedFrame => newMessage(message, now());
+      return { ...rest, kept: renewed(start.kept, ofGiven, encode), frames: messages.map(encode) };
     } catch (thrown) {
       const error = toConnectError(thrown);
       log("debug", "resume not answered by im-logic", {
@@ -180,7 +187,7 @@ export function createResume(options: ResumeOptions): Resume {
         return;
       }
       const run = async (): Promise<void> => {
-        const found = await find(connection, identity, headStart(kept, cursors));
+        const found = await find(connection, identity, cursors, headStart(kept, cursors));
         const given = typeof found === "string" || (await give(connection, found));
         if (given && !isClosed(connection)) {
           end(connection, messageId, cursors, found);

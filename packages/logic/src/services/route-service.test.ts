@@ -84,6 +84,31 @@ describe("the answer", () => {
     expect(new Set(fewer.incomplete)).toEqual(new Set([large, small]));
   });
 
+  it("has of what was kept only what was recalled, which counts for the bounds", async () => {
+    const [large, small] = [await im.groupOf(ada, bob), await im.groupOf(ada, bob)];
+    await say(large, 10);
+    await say(small, 3);
+    const { messages } = await im.message.listMessages({ callerId: ada, conversationId: large });
+    for (const seqId of [2n, 4n, 6n, 8n]) {
+      const messageId = messages.find((message) => message.seqId === seqId)?.messageId ?? "";
+      await im.message.deleteMessage({ callerId: ada, conversationId: large, messageId });
+    }
+    const kept = { cursors: { [large]: 2n }, keptThrough: { [large]: 7n, [small]: 3n } };
+    const answer = await im.route.resume(bobs(kept));
+    expect([seqs(answer, large), seqs(answer, small)]).toEqual([[4, 6, 8, 9, 10], []]);
+    expect(answer.messages.slice(0, 3).map(({ content }) => content)).toEqual(["", "", ""]);
+    expect([answer.heads, answer.incomplete]).toEqual([{ [large]: 10n, [small]: 3n }, []]);
+    const bounded = await im.route.resume(bobs({ ...kept, maxPerConversation: 7 }));
+    expect([seqs(bounded, large), bounded.incomplete]).toEqual([[4, 6, 8, 9], [large]]);
+    const inAll = await im.route.resume(bobs({ ...kept, maxMessages: 9 }));
+    expect([seqs(inAll, large), inAll.incomplete]).toEqual([[4, 6, 8], [large]]);
+    const beyond = await im.route.resume(bobs({ keptThrough: { [large]: 12n } }));
+    expect([seqs(beyond, large), seqs(beyond, small)]).toEqual([
+      [2, 4, 6, 8],
+      [1, 2, 3],
+    ]);
+  });
+
   it("is small enough for gRPC, however much was missed", async () => {
     const groups = [await im.groupOf(ada, bob), await im.groupOf(ada, bob)];
     for (const group of groups) {
@@ -136,6 +161,7 @@ describe("the route", () => {
 it.each([
   [{ userId: "", gatewayId: "", connectionId: "" }, ["user_id", "gateway_id", "connection_id"]],
   [{ cursors: { c: -1n } }, ["cursors.c"]],
+  [{ keptThrough: { c: -1n } }, ["kept_through.c"]],
   [{ maxMessages: -1, maxPerConversation: -1 }, ["max_per_conversation", "max_messages"]],
 ])("a request that breaks the contract is refused: %#", async (part, fields) => {
   expect(await failureOf(im.route.resume(bobs(part)))).toMatchObject({ code: Code.InvalidArgument, fields });

@@ -11,12 +11,13 @@ const maxMessages = 1000;
 export function createRouteService(resume: Resume, now: () => number): ServiceImpl<typeof RouteService> {
   return {
     resume(request) {
-      const { userId, gatewayId, connectionId, cursors } = request;
+      const { userId, gatewayId, connectionId, cursors, keptThrough } = request;
       requireValid(
         checkPresent("user_id", userId),
         checkPresent("gateway_id", gatewayId),
         checkPresent("connection_id", connectionId),
-        ...negativeCursors(cursors),
+        ...negative("cursors", cursors),
+        ...negative("kept_through", keptThrough),
         request.maxPerConversation < 0 ? violation("max_per_conversation", "must not be negative") : undefined,
         request.maxMessages < 0 ? violation("max_messages", "must not be negative") : undefined,
       );
@@ -25,6 +26,7 @@ export function createRouteService(resume: Resume, now: () => number): ServiceIm
       return resume.resume({
         event,
         cursors,
+        keptThrough,
         perConversation: Math.min(request.maxPerConversation || maxPerConversation, maxPerConversation),
         inAll: Math.min(request.maxMessages || maxMessages, maxMessages),
       });
@@ -32,9 +34,9 @@ export function createRouteService(resume: Resume, now: () => number): ServiceIm
   };
 }
 
-function negativeCursors(cursors: Readonly<Record<string, bigint>>): FieldViolation[] {
+function negative(field: string, cursors: Readonly<Record<string, bigint>>): FieldViolation[] {
   return Object.entries(cursors)
     .filter(([, seqId]) => seqId < 0n)
     .slice(0, maxViolations)
-    .map(([conversationId]) => violation(`cursors.${conversationId}`, "must not be negative"));
+    .map(([conversationId]) => violation(`${field}.${conversationId}`, "must not be negative"));
 }

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file im/route/v1/route.proto.
  */
 export const file_im_route_v1_route: GenFile = /*@__PURE__*/
-  fileDesc("ChdpbS9yb3V0ZS92MS9yb3V0ZS5wcm90bxILaW0ucm91dGUudjEi2wIKDVJlc3VtZVJlcXVlc3QSGAoHdXNlcl9pZBgBIAEoCUIHukgEcgIQARIRCglkZXZpY2VfaWQYAiABKAkSGwoKZ2F0ZXdheV9pZBgDIAEoCUIHukgEcgIQARIVCg1nYXRld2F5X2Vwb2NoGAQgASgDEh4KDWNvbm5lY3Rpb25faWQYBSABKAlCB7pIBHICEAESCwoDc2VxGAYgASgDEkYKB2N1cnNvcnMYByADKAsyJy5pbS5yb3V0ZS52MS5SZXN1bWVSZXF1ZXN0LkN1cnNvcnNFbnRyeUIMukgJmgEGKgQiAigAEiUKFG1heF9wZXJfY29udmVyc2F0aW9uGAggASgFQge6SAQaAigAEh0KDG1heF9tZXNzYWdlcxgJIAEoBUIHukgEGgIoABouCgxDdXJzb3JzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ASKxAQoOUmVzdW1lUmVzcG9uc2USJgoIbWVzc2FnZXMYASADKAsyFC5pbS5sb2dpYy52MS5NZXNzYWdlEjUKBWhlYWRzGAIgAygLMiYuaW0ucm91dGUudjEuUmVzdW1lUmVzcG9uc2UuSGVhZHNFbnRyeRISCgppbmNvbXBsZXRlGAMgAygJGiwKCkhlYWRzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ATJdCgxSb3V0ZVNlcnZpY2USTQoGUmVzdW1lEhouaW0ucm91dGUudjEuUmVzdW1lUmVxdWVzdBobLmltLnJvdXRlLnYxLlJlc3VtZVJlc3BvbnNlIgqq1BgGCAMQASABYgZwcm90bzM", [file_buf_validate_validate, file_im_logic_v1_message, file_im_options_v1_options]);
+  fileDesc("ChdpbS9yb3V0ZS92MS9yb3V0ZS5wcm90bxILaW0ucm91dGUudjEi4AMKDVJlc3VtZVJlcXVlc3QSGAoHdXNlcl9pZBgBIAEoCUIHukgEcgIQARIRCglkZXZpY2VfaWQYAiABKAkSGwoKZ2F0ZXdheV9pZBgDIAEoCUIHukgEcgIQARIVCg1nYXRld2F5X2Vwb2NoGAQgASgDEh4KDWNvbm5lY3Rpb25faWQYBSABKAlCB7pIBHICEAESCwoDc2VxGAYgASgDEkYKB2N1cnNvcnMYByADKAsyJy5pbS5yb3V0ZS52MS5SZXN1bWVSZXF1ZXN0LkN1cnNvcnNFbnRyeUIMukgJmgEGKgQiAigAEiUKFG1heF9wZXJfY29udmVyc2F0aW9uGAggASgFQge6SAQaAigAEh0KDG1heF9tZXNzYWdlcxgJIAEoBUIHukgEGgIoABJPCgxrZXB0X3Rocm91Z2gYCiADKAsyKy5pbS5yb3V0ZS52MS5SZXN1bWVSZXF1ZXN0LktlcHRUaHJvdWdoRW50cnlCDLpICZoBBioEIgIoABouCgxDdXJzb3JzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgDOgI4ARoyChBLZXB0VGhyb3VnaEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEisQEKDlJlc3VtZVJlc3BvbnNlEiYKCG1lc3NhZ2VzGAEgAygLMhQuaW0ubG9naWMudjEuTWVzc2FnZRI1CgVoZWFkcxgCIAMoCzImLmltLnJvdXRlLnYxLlJlc3VtZVJlc3BvbnNlLkhlYWRzRW50cnkSEgoKaW5jb21wbGV0ZRgDIAMoCRosCgpIZWFkc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEyXQoMUm91dGVTZXJ2aWNlEk0KBlJlc3VtZRIaLmltLnJvdXRlLnYxLlJlc3VtZVJlcXVlc3QaGy5pbS5yb3V0ZS52MS5SZXN1bWVSZXNwb25zZSIKqtQYBggDEAEgAWIGcHJvdG8z", [file_buf_validate_validate, file_im_logic_v1_message, file_im_options_v1_options]);
 
 /**
  * @generated from message im.route.v1.ResumeRequest
@@ -62,18 +62,26 @@ export type ResumeRequest = Message<"im.route.v1.ResumeRequest"> & {
   cursors: { [key: string]: bigint };
 
   /**
-   * Messages of one conversation: 0 means 200.
+   * Messages of one conversation, with those that `kept_through` covers: 0 means 200.
    *
    * @generated from field: int32 max_per_conversation = 8;
    */
   maxPerConversation: number;
 
   /**
-   * Messages in all: 0 means 1,000.
+   * Messages in all, with those that `kept_through` covers: 0 means 1,000.
    *
    * @generated from field: int32 max_messages = 9;
    */
   maxMessages: number;
+
+  /**
+   * The gateway has kept every message after the cursor up to this one, as it was when it was stored: of those the answer needs only the ones
+   * that have changed since, by a recall. An answer that has others as well is no less right.
+   *
+   * @generated from field: map<string, int64> kept_through = 10;
+   */
+  keptThrough: { [key: string]: bigint };
 };
 
 /**
@@ -88,7 +96,7 @@ export const ResumeRequestSchema: GenMessage<ResumeRequest> = /*@__PURE__*/
  */
 export type ResumeResponse = Message<"im.route.v1.ResumeResponse"> & {
   /**
-   * Of each conversation ascending by seq_id, without gaps after its cursor.
+   * Of each conversation ascending by seq_id, without gaps after its cursor, or after what was kept.
    *
    * @generated from field: repeated im.logic.v1.Message messages = 1;
    */
