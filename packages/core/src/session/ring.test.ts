@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, test } from "vitest";
 import { createRing, type Kept } from "./ring.ts";
 
@@ -118,4 +120,23 @@ test("what was given is let go of, also while something is always kept", () => {
   }
   expect(ring.bytes).toBe(10 * 400);
   expect(most).toBeLessThan(1100);
+});
+
+test("the text of a frame that was given or put out is not held any more", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  const ring = createRing({ windowMs: 1000, maxUserBytes: 1000, now: () => startMs });
+  const keep = (userId: string, length: number): WeakRef<Kept["frame"]> => {
+    const kept = frame("x", length);
+    ring.keep(userId, kept);
+    return new WeakRef(kept.frame);
+  };
+  const frames = [keep("given", 100), keep("too large", 1000), keep("stays", 100)];
+  ring.returned("given");
+  // What a WeakRef was made of lives until the end of the turn.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(collect).toBeTypeOf("function");
+  if (typeof collect === "function") collect();
+  expect(frames.map((held) => held.deref() !== undefined)).toEqual([false, false, true]);
+  expect(ring.frames).toBe(3);
 });

@@ -63,11 +63,11 @@ interface Absent {
   gap: boolean;
 }
 
-interface Item extends Kept {
+interface Item {
   readonly absent: Absent;
   readonly bytes: number;
-  /** It has been given or put out. */
-  gone: boolean;
+  /** undefined once it has been given or put out: what is let go of later is small. */
+  kept: Kept | undefined;
 }
 
 /** It has gone out. */
@@ -98,14 +98,14 @@ export function createRing({
   /** In large steps, so that an item costs no more than its push. */
   const compact = (): void => {
     if (goneItems >= 1024 && 2 * goneItems >= order.length) {
-      order = order.filter(({ gone }) => !gone);
+      order = order.filter(({ kept }) => kept !== undefined);
       head = 0;
       goneItems = 0;
     }
   };
 
   const drop = (item: Item): void => {
-    item.gone = true;
+    item.kept = undefined;
     goneItems += 1;
     item.absent.bytes -= item.bytes;
     bytes -= item.bytes;
@@ -135,10 +135,10 @@ export function createRing({
     return absent;
   };
 
-  const keep = (userId: string, { frame, place, type }: Kept): void => {
+  const keep = (userId: string, kept: Kept): void => {
     const nowMs = now();
     const absent = absentOf(userId, startedMs ?? nowMs);
-    const item: Item = { frame, place, type, absent, bytes: 2 * frame.text.length + itemBytes, gone: false };
+    const item: Item = { absent, bytes: 2 * kept.frame.text.length + itemBytes, kept };
     absent.keptMs = nowMs;
     absent.items.push(item);
     absent.bytes += item.bytes;
@@ -150,7 +150,7 @@ export function createRing({
     while (bytes > maxBytes) {
       const oldest = order[head];
       head += 1;
-      if (oldest?.gone === false) {
+      if (oldest?.kept !== undefined) {
         putOut(oldest.absent);
       }
     }
@@ -220,7 +220,8 @@ export function createRing({
         const wanted = lostMs - (startedMs ?? lostMs) < windowMs && now() - lostMs < windowMs;
         return wanted ? { kept: [], gap: true } : undefined;
       }
-      const { items: kept, gap } = absent;
+      const kept = absent.items.flatMap((item) => item.kept ?? []);
+      const { gap } = absent;
       forget(userId, absent);
       return kept.length > 0 || gap ? { kept, gap } : undefined;
     },
