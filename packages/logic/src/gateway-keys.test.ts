@@ -12,6 +12,8 @@ import { startLogic, type TestLogic, until } from "../test/start-logic.ts";
 let dataDir: string;
 let nowMs: number;
 let registry: Registry;
+/** Changes are not seen, as when one claim takes the place of another. */
+let unseen: boolean;
 /** As told by a registry that is cut off, and back. */
 let setWorking: (working: boolean) => void;
 let im: TestLogic;
@@ -37,6 +39,7 @@ beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), "im-logic-"));
   nowMs = Date.UTC(2026, 0, 1);
   seq = 0;
+  unseen = false;
   removed = [];
   removing = "works";
   kafka = "takes";
@@ -61,7 +64,8 @@ function begin(): Promise<TestLogic> {
     registry: {
       watch(name, onChange, signal, onWorking) {
         setWorking = (working) => onWorking?.(working);
-        return registry.watch(name, onChange, signal, onWorking);
+        const seen: typeof onChange = (...change) => unseen || onChange(...change);
+        return registry.watch(name, seen, signal, onWorking);
       },
     },
     async removeTopic(name) {
@@ -122,6 +126,13 @@ async function logOut(): Promise<string> {
 /** The gateways that have got such a record, in order. */
 function told(type: string): string[] {
   return im.received.filter(({ record }) => record.type === type).map(({ gatewayId }) => gatewayId);
+}
+
+/** The gateways of which what an earlier process left was ended, with how many connections. */
+function begunAnew(): unknown[] {
+  return im.logLines
+    .filter(({ message }) => message.startsWith("a gateway has begun anew"))
+    .map(({ fields }) => [fields.of_gateway, fields.connections]);
 }
 
 /** Gateway and session of each revocation. */
@@ -185,18 +196,28 @@ it("ends also what a gateway without a key says later, ten seconds after", async
 });
 
 it("ends what an earlier process left, when the next one of that id has told of nothing for ten seconds", async () => {
-  const ids = ["g1", "g2", "g3", "g4"];
+  const ids = ["g1", "g2", "g3", "g4", "g5"];
   const earlier = new Map<string, Registration>();
   for (const id of ids) {
     earlier.set(id, await register(id, "one"));
     await connect(`a-${id}`, id);
   }
-  // Its key's revision is later than its epoch, though it lives.
-  await earlier.get("g4")?.update({ instance: "one", state: "draining" });
+  // It drains when it is seen first: its key's revision is later than its epoch, though it lives.
+  unseen = true;
+  await earlier.get("g4")?.release();
+  const draining = await register("g4", "two");
+  await connect("b-g4", "g4");
+  await draining.update({ instance: "two", state: "draining" });
+  unseen = false;
+  // The same process has claimed its key anew, and has not told of its connections yet.
+  await earlier.get("g5")?.release();
+  await register("g5", "one");
   await restart();
   const begunAt = nowMs;
   const beginAnew = async (id: string): Promise<void> => {
+    unseen = true;
     await earlier.get(id)?.release();
+    unseen = false;
     await register(id, "two");
   };
   await beginAnew("g3");
@@ -204,10 +225,6 @@ it("ends what an earlier process left, when the next one of that id has told of 
   await connect("b-g2", "g2");
   nowMs = begunAt + 1;
   await beginAnew("g1");
-  const begunAnew = (): unknown[] =>
-    im.logLines
-      .filter(({ message }) => message.startsWith("a gateway has begun anew"))
-      .map(({ fields }) => [fields.of_gateway, fields.connections]);
   nowMs = begunAt + 10_000;
   await until(() => begunAnew().length >= 1, "the end of g3's earlier connection");
   expect(begunAnew()).toEqual([["g3", 1]]);
@@ -218,6 +235,20 @@ it("ends what an earlier process left, when the next one of that id has told of 
     ["g1", 1],
   ]);
   expect(ended()).toEqual([]);
+});
+
+it("passes over what a dead process told late, also when im-logic began anew before it looked", async () => {
+  const first = await register("g1", "one");
+  await connect("a1", "g1");
+  await first.release();
+  await register("g1", "two");
+  await restart();
+  nowMs += 10_000;
+  await until(() => begunAnew().length >= 1, "the end of the earlier connection");
+  epochs.set("g1", first.epoch);
+  await connect("late", "g1");
+  nowMs += 3000;
+  expect(await presence()).toMatchObject({ online: false });
 });
 
 it("tells a gateway that begins anew or was away what is revoked, until the tokens have ended", async () => {
@@ -255,8 +286,12 @@ it("tells a gateway that begins anew or was away what is revoked, until the toke
 });
 
 it("tells what an im-logic that died had still to tell", async () => {
-  await register("g1");
-  await until(() => told("assert").length >= 1, "g1 to be known");
+  const [, g2] = [await register("g1"), await register("g2")];
+  await until(() => told("assert").length >= 2, "both to be known");
+  await connect("a2", "g2");
+  await g2.release();
+  nowMs += 10_000;
+  await untilEnded("g2");
   kafka = "hangs";
   const session = await logOut();
   kafka = "takes";
@@ -267,6 +302,10 @@ it("tells what an im-logic that died had still to tell", async () => {
   await until(() => told("assert").length >= 1, "g1 to be asked");
   await im.settled();
   expect(revoked()).toEqual([]);
+  await restart(async () => {
+    await register("g2");
+  });
+  await untilRevoked([`g2 ${session}`]);
 });
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -5,7 +5,7 @@ import type { Downstream } from "./downstream.ts";
 import { assertion } from "./fanout.ts";
 import type { Revocations } from "./revocations.ts";
 import type { Routes } from "./routes.ts";
-import { integer, optionalInteger, text } from "./row.ts";
+import { integer, optionalInteger, optionalText, text } from "./row.ts";
 import type { Store } from "./store.ts";
 
 export interface GatewayKeysOptions {
@@ -35,14 +35,6 @@ interface Absent {
   readonly notedMs: number | undefined;
 }
 
-/** One process that has a gateway's key. */
-interface Life {
-  readonly instance: string;
-  readonly sinceMs: number;
-  /** No epoch of this life is below it; undefined once what an earlier one left has been looked for. */
-  revision: number | undefined;
-}
-
 const sweepMs = 500;
 /** So long a key has to be absent, on a watch that works, for the gateway to count as dead (CONTRACT §6). */
 const deadAfterMs = 10_000;
@@ -54,16 +46,16 @@ const removeAgainMs = 60_000;
 export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
   const { store, routes, registry, downstream, revocations, removeTopic, topicPrefix, log, now } = options;
   const all = store.prepare("SELECT gateway_id, absent_since_ms FROM gateways");
-  const epochOf = store.prepare("SELECT epoch FROM gateways WHERE gateway_id = ?");
   // An epoch below that of any event.
   const add = store.prepare(
     "INSERT INTO gateways (gateway_id, epoch) VALUES (?, -1) ON CONFLICT (gateway_id) DO NOTHING",
   );
   const noteAbsence = store.prepare("UPDATE gateways SET absent_since_ms = ? WHERE gateway_id = ?");
-  const note = store.prepare(
-    `UPDATE gateways SET instance = ?1, absent_since_ms = NULL
-     WHERE gateway_id = ?2 AND (instance IS NOT ?1 OR absent_since_ms IS NOT NULL)`,
-  );
+  const one = store.prepare("SELECT * FROM gateways WHERE gateway_id = ?");
+  const forgetAbsence = store.prepare("UPDATE gateways SET absent_since_ms = NULL WHERE gateway_id = ?");
+  // No event of this process has an epoch below that revision; NULL where nothing can be told.
+  const noteBeginning = store.prepare("UPDATE gateways SET instance = ?, begun_revision = ? WHERE gateway_id = ?");
+  const raiseEpoch = store.prepare("UPDATE gateways SET epoch = begun_revision WHERE gateway_id = ?");
   const removeGateway = store.prepare("DELETE FROM gateways WHERE gateway_id = ?");
   const removeEnded = store.prepare("DELETE FROM ended_connections WHERE gateway_id = ?");
 
@@ -72,27 +64,33 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
   let working = false;
   /** On a watch that has worked ever since. */
   const absentSinceMs = new Map<string, number>();
-  /** Of the gateways that are present. */
-  const lives = new Map<string, Life>();
+  /** Of those that are present: since when the process is known that has their key now. */
+  const begunSinceMs = new Map<string, number>();
   let removeTopicsAtMs = 0;
 
   function changed(instances: readonly ServiceInstance[], revisions: ReadonlyMap<string, number>): void {
     const first = present === undefined;
     present = new Set(instances.map(({ id }) => id));
-    for (const gone of [...lives.keys()].filter((id) => !present?.has(id))) {
-      lives.delete(gone);
+    for (const gone of [...begunSinceMs.keys()].filter((id) => !present?.has(id))) {
+      begunSinceMs.delete(gone);
     }
     for (const { id, metadata } of instances) {
       const { instance = "", state } = metadata;
-      if (lives.get(id)?.instance !== instance) {
-        // One that drains has changed its key since: nothing can be told from its revision.
-        lives.set(id, { instance, sinceMs: now(), revision: state === "draining" ? undefined : revisions.get(id) });
-      }
       const unknown = add.run(id).changes > 0;
-      const beginsOrWasAway = note.run(instance, id).changes > 0;
+      const row = one.get(id);
+      const begins = (row && optionalText(row, "instance")) !== instance;
+      const wasAway = (row && optionalInteger(row, "absent_since_ms")) !== undefined;
+      forgetAbsence.run(id);
+      if (begins) {
+        // One that drains has changed its key since: nothing can be told from its revision.
+        noteBeginning.run(instance, state === "draining" ? null : (revisions.get(id) ?? null), id);
+      }
+      if (begins || !begunSinceMs.has(id)) {
+        begunSinceMs.set(id, now());
+      }
       // Also when it came back within the time after which that is noted: its new epoch may have been seen first.
-      if (absentSinceMs.delete(id) || beginsOrWasAway) {
-        // It forgot them with its process, or was not told.
+      if (absentSinceMs.delete(id) || wasAway || begins) {
+        // It was not told, or forgot them with its process.
         revocations.tellAgain(id);
       }
       // Whoever was here while im-logic was not, or is new to its database, may hold connections that it knows nothing of.
@@ -138,19 +136,18 @@ export function createGatewayKeys(options: GatewayKeysOptions): GatewayKeys {
 
   /** A process that has the key of one that is dead, and tells of no connection, does not end what the dead one left. */
   function endEarlierLives(): void {
-    for (const [gatewayId, life] of lives) {
-      if (life.revision === undefined || now() - life.sinceMs < deadAfterMs) {
+    for (const [gatewayId, sinceMs] of begunSinceMs) {
+      const row = now() - sinceMs < deadAfterMs ? undefined : one.get(gatewayId);
+      const revision = row && optionalInteger(row, "begun_revision");
+      if (row === undefined || revision === undefined || integer(row, "epoch") >= revision) {
         continue;
       }
-      const row = epochOf.get(gatewayId);
-      const connections =
-        row !== undefined && integer(row, "epoch") < life.revision ? routes.endGateway(gatewayId, life.sinceMs) : 0;
-      life.revision = undefined;
+      const connections = routes.endGateway(gatewayId, sinceMs);
+      // What is still to come of the dead one is of no account.
+      raiseEpoch.run(gatewayId);
       if (connections > 0) {
-        log("info", "a gateway has begun anew, its earlier connections are gone", {
-          of_gateway: gatewayId,
-          connections,
-        });
+        const fields = { of_gateway: gatewayId, connections };
+        log("info", "a gateway has begun anew, its earlier connections are gone", fields);
       }
     }
   }

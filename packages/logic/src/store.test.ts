@@ -46,7 +46,7 @@ it("brings a file of the first version further, and keeps what is in it", async 
     openStore(dataDir).close();
     const old = new DatabaseSync(path);
     old.exec(`DROP TABLE announcements; DROP INDEX routes_by_gateway; ALTER TABLE gateways DROP COLUMN absent_since_ms;
-      ALTER TABLE gateways DROP COLUMN instance;
+      ALTER TABLE gateways DROP COLUMN instance; ALTER TABLE gateways DROP COLUMN begun_revision;
       INSERT INTO routes (user_id, gateway_id, connection_id, seq) VALUES ('u', 'g', 'c1', 1), ('u', 'g', 'c2', 2);
       DROP TABLE friends; DROP TABLE friend_requests; DROP TABLE blocks; DROP INDEX messages_by_id;
       DROP TABLE outbox_losses; DROP TABLE revocations; ALTER TABLE users DROP COLUMN last_seen_ms; PRAGMA user_version=1;

@@ -168,6 +168,7 @@ const migrations: readonly string[] = [
   CREATE INDEX revocations_by_time ON revocations (revoked_at_ms);
 
   ALTER TABLE gateways ADD COLUMN instance TEXT;
+  ALTER TABLE gateways ADD COLUMN begun_revision INTEGER;
   `,
 ];
 
