@@ -1,6 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { createCounters } from "./counters.ts";
 import { createDeduplication, type DeduplicationOptions } from "./deduplication.ts";
 import { toConnectError } from "./error-json.ts";
 import { failure, reasonOf } from "./errors.ts";
@@ -13,7 +14,7 @@ function open(options: Partial<DeduplicationOptions> = {}) {
   let nowMs = 0;
   const waiting: { readonly stores: () => void; readonly refuses: () => void }[] = [];
   let published = 0;
-  const counters = { upstreamDuplicates: 0 };
+  const counters = createCounters();
   const window = createDeduplication({ counters, now: () => nowMs, ...options });
   return {
     window,

@@ -14,7 +14,7 @@ export interface DeduplicationOptions {
   readonly maxStoredLength?: number;
   /** What one user may have on its way at a time, repeats included; of a message its content counts. */
   readonly share?: Pick<SharesOptions, "maxCount" | "maxLength">;
-  readonly counters: Pick<Counters, "upstreamDuplicates">;
+  readonly counters: Pick<Counters, "upstreamDuplicates" | "refused">;
   readonly now: () => number;
 }
 
@@ -45,7 +45,7 @@ export function createDeduplication(options: DeduplicationOptions): Deduplicatio
   let younger = new Map<string, Known>();
   /** Since the last turn. */
   let stored = { messages: 0, length: 0, sinceMs: now() };
-  const shares = createShares({ what: "messages", ...options.share });
+  const shares = createShares({ what: "messages", counters, ...options.share });
 
   const turnOver = (): void => {
     const nowMs = now();

@@ -2,6 +2,7 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import { UserService } from "@im-gateway/proto";
 import { expect, test } from "vitest";
+import { createCounters } from "./counters.ts";
 import type { Documents } from "./documents.ts";
 import { createHttp } from "./http.ts";
 import { createTranscoder } from "./transcode/transcoder.ts";
@@ -22,6 +23,7 @@ function serve(documents?: () => Promise<Documents>): {
     instance: "i1",
     version: "1.2.3",
     admit: () => {},
+    counters: createCounters(),
     maxBodyBytes: 100,
     unready: () => [],
     documents,

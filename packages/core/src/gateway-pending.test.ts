@@ -33,7 +33,7 @@ test.each([
   ["characters of calls", 41, "u".repeat(100_000)],
 ])("one user has only so many %s under way; others go on, and so does the user later", async (_what, some, userId) => {
   const { transport, asked, answer } = hanging();
-  const { open } = await start({ transport });
+  const { gateway, open } = await start({ transport });
   const [alice, again, bob] = [
     await open(await as("alice")),
     await open(await as("alice")),
@@ -45,7 +45,9 @@ test.each([
   await expect.poll(() => asked.length).toBe(some);
   ask(again, userId);
   await expect.poll(() => reasons(again)).toEqual(["TOO_MANY_PENDING"]);
-  expect(again.frames.at(-1)?.data).toMatchObject({ code: "resource_exhausted", retry_after_ms: 1000 });
+  const { data } = again.frames.at(-1) ?? {};
+  expect([data?.code, data?.retry_after_ms]).toEqual(["resource_exhausted", expect.any(Number)]);
+  expect(gateway.counters.refused).toEqual(new Map([["user_pending", 1]]));
   ask(bob, userId);
   await expect.poll(() => asked.length).toBe(some + 1);
   answer();
@@ -96,7 +98,8 @@ test("requests that wait for their answer hold only so many bytes", async () => 
   const waiting = Array.from({ length: 64 }, post);
   await expect.poll(() => asked.length).toBe(64);
   const refused = await post();
-  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, "1"]);
+  expect([refused.status, refused.headers.get("retry-after")]).toEqual([503, expect.stringMatching(/^[12]$/)]);
+  expect(gateway.counters.refused.get("bodies")).toBe(1);
   expect(await refused.json()).toMatchObject({ code: "unavailable", details: [{ reason: "OVERLOADED" }, {}] });
   answer();
   expect(new Set((await Promise.all(waiting)).map(({ status }) => status))).toEqual(new Set([200]));
@@ -104,4 +107,32 @@ test("requests that wait for their answer hold only so many bytes", async () => 
   await expect.poll(() => asked.length).toBe(1);
   answer();
   expect((await next).status).toBe(200);
+});
+
+test("bodies that do not come make room for those that do, the oldest first", async () => {
+  const { transport, asked, answer } = hanging();
+  const { gateway } = await start({ transport });
+  const post = (body: string | ReadableStream<Uint8Array>): Promise<Response> => {
+    const headers = { "content-type": "application/json" };
+    const request = new Request("http://gateway/api/v1/auth/logout", {
+      method: "POST",
+      headers,
+      body,
+      // What the standard library's types do not have yet.
+      ...{ duplex: "half" },
+    });
+    return gateway.fetch(request);
+  };
+  /** Sends so many bytes, and then nothing more. */
+  const stall = (bytes: number): Promise<Response> =>
+    post(new ReadableStream({ start: (stream) => stream.enqueue(new Uint8Array(bytes).fill(0x20)) }));
+  const stalled = Array.from({ length: 64 }, () => stall(1024 * 1024));
+  const answered = post("{}");
+  const refused = await stalled[0];
+  expect([refused?.status, await refused?.json()]).toMatchObject([503, { details: [{ reason: "OVERLOADED" }, {}] }]);
+  await expect.poll(() => asked.length).toBe(1);
+  answer();
+  expect((await answered).status).toBe(200);
+  // The others still may come.
+  expect(gateway.counters.refused.get("bodies")).toBe(1);
 });

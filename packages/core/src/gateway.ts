@@ -285,7 +285,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
   });
 
-  const callOverSocket = createSocketCalls({ call, connections, admission, stopped: () => life.stopped, log });
+  const callOverSocket = createSocketCalls({
+    call,
+    connections,
+    admission,
+    counters,
+    stopped: () => life.stopped,
+    log,
+  });
 
   const authenticate = async (connection: Connection, messageId: string, token: string): Promise<void> => {
     for (const text of await connections.authenticate(connection, messageId, token)) {
@@ -345,6 +352,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     transcoder,
     unready,
     maxBodyBytes,
+    counters,
     admit: admission.admitWork,
     pages: options.pages,
     documents: options.documents ?? (options.services === undefined ? contractDocuments : undefined),
@@ -362,6 +370,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     service: createPush({ hub, connections, control, counters, drain: requestDrain, now }),
     token: options.internalToken,
     maxBodyBytes,
+    counters,
     observer: options.observer,
     log,
   });

@@ -2,6 +2,7 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import { AuthService, UserService } from "@im-gateway/proto";
 import { describe, expect, test } from "vitest";
+import { createCounters } from "./counters.ts";
 import { createHttp } from "./http.ts";
 import { createTranscoder } from "./transcode/transcoder.ts";
 
@@ -13,6 +14,7 @@ const app = createHttp({
   version: "1.2.3",
   maxBodyBytes,
   admit: () => {},
+  counters: createCounters(),
   unready: () => reasons,
   pages: new Map([["/hello", { headers: { "content-type": "text/plain" }, body: "Hello" }]]),
   transcoder: createTranscoder({

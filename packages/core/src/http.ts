@@ -3,6 +3,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { Hono } from "hono";
 import type { Observer } from "./adapters.ts";
 import { type Bodies, createBodies } from "./body.ts";
+import type { Counters } from "./counters.ts";
 import { createDocumentRoutes, type Documents, documentPaths } from "./documents.ts";
 import { toConnectError } from "./error-json.ts";
 import { traceOf } from "./trace.ts";
@@ -18,6 +19,7 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   /** Throws while no request of the contract is taken. */
   readonly admit: () => void;
+  readonly counters: Pick<Counters, "refused">;
   /** By their path. */
   readonly pages?: ReadonlyMap<string, Page> | undefined;
   /** Absent: the paths of the documents are none of ours. */
@@ -46,12 +48,13 @@ export function createHttp(options: HttpOptions): Hono<HttpBindings> {
     transcoder,
     unready,
     maxBodyBytes,
+    counters,
     admit,
     pages = new Map<string, Page>(),
     documents,
     observer,
   } = options;
-  const bodies = createBodies(maxBodyBytes);
+  const bodies = createBodies(maxBodyBytes, counters);
   const app = new Hono<HttpBindings>({
     // Not the normalised one: `/x/../health` is no path of ours.
     getPath: (request, given) => (given?.env?.rawPath ?? rawPathOf(request)).split("?")[0] ?? "",

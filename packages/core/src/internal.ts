@@ -11,6 +11,7 @@ import { PushService } from "@im-gateway/proto";
 import type { Log, Observer } from "./adapters.ts";
 import { createBodies } from "./body.ts";
 import { logFailure } from "./calls.ts";
+import type { Counters } from "./counters.ts";
 import { toConnectError } from "./error-json.ts";
 import { codeName, failure } from "./errors.ts";
 import { rawPathOf, transcode } from "./http.ts";
@@ -24,6 +25,7 @@ export interface InternalOptions {
   /** What callers have to know, as a bearer token. Absent: whoever reaches the port may call. */
   readonly token: string | undefined;
   readonly maxBodyBytes: number;
+  readonly counters: Pick<Counters, "refused">;
   readonly observer: Observer | undefined;
   readonly log: Log;
 }
@@ -31,7 +33,8 @@ export interface InternalOptions {
 /** Answers what comes in on the internal port; never rejects. */
 export type Internal = (request: Request, rawPath?: string) => Promise<Response>;
 
-export function createInternal({ service, token, maxBodyBytes, observer, log }: InternalOptions): Internal {
+export function createInternal(options: InternalOptions): Internal {
+  const { service, token, maxBodyBytes, counters, observer, log } = options;
   const methods = createMethods([PushService], "back-ends");
   const checked: Interceptor = (next) => (request) => {
     const method = methods.get(methodName(request.method));
@@ -41,7 +44,7 @@ export function createInternal({ service, token, maxBodyBytes, observer, log }: 
     return next(request);
   };
   const served = { interceptors: [checked] };
-  const bodies = createBodies(maxBodyBytes);
+  const bodies = createBodies(maxBodyBytes, counters);
   const transcoder = createTranscoder({
     services: [PushService],
     transport: createRouterTransport((router) => router.service(PushService, service, served)),

@@ -3,6 +3,7 @@ import type { ClientFrame } from "@im-gateway/proto";
 import type { Log } from "./adapters.ts";
 import { type Calls, logFailure } from "./calls.ts";
 import type { Connection } from "./connection.ts";
+import type { Counters } from "./counters.ts";
 import { toConnectError } from "./error-json.ts";
 import { errorFrame } from "./frame/codec.ts";
 import { frameCall } from "./frame/frame-call.ts";
@@ -16,6 +17,7 @@ export interface SocketCallsOptions {
   readonly call: Calls["call"];
   readonly connections: Pick<Connections, "answer">;
   readonly admission: Pick<Admission, "admitWork">;
+  readonly counters: Pick<Counters, "refused">;
   /** Aborts when the gateway has left: calls end with it. */
   readonly stopped: () => AbortSignal;
   readonly log: Log;
@@ -33,8 +35,9 @@ export type CallOverSocket = (
   length: number,
 ) => Promise<void>;
 
-export function createSocketCalls({ call, connections, admission, stopped, log }: SocketCallsOptions): CallOverSocket {
-  const shares = createShares({ what: "calls" });
+export function createSocketCalls(options: SocketCallsOptions): CallOverSocket {
+  const { call, connections, admission, counters, stopped, log } = options;
+  const shares = createShares({ what: "calls", counters });
   return async (connection, identity, messageId, data, length) => {
     const trace = newTrace();
     const { userId } = identity;

@@ -1,9 +1,9 @@
 // What this gateway takes, so that it goes on well for those it has (docs/operations.md, "Overload"). Each refusal says when to come again.
-import { Code, type ConnectError } from "@connectrpc/connect";
+import { Code } from "@connectrpc/connect";
 import type { Log } from "../adapters.ts";
 import { type Counters, count } from "../counters.ts";
-import { failure } from "../errors.ts";
 import { createLoad } from "./load.ts";
+import { createRefuse } from "./refusal.ts";
 import { createTokenBucket } from "./token-bucket.ts";
 
 export interface Limits {
@@ -61,9 +61,7 @@ export interface Admission {
 }
 
 const maxDelayMs = 500;
-/** Who is refused comes again after so long, and up to twice that: not all at the same moment. */
-const retryAfterMs = 1000;
-/** Sockets up to five times that: their hint has whole seconds only. */
+/** Their hint has whole seconds only. */
 const socketSpread = 4;
 
 /** What there is too much of for one socket more. */
@@ -84,10 +82,7 @@ export function createAdmission({ limits, memoryUse, counters, log, now }: Admis
     messagesPerSecond === 0 ? undefined : createTokenBucket(messagesPerSecond, Math.max(1, messagesPerSecond / 2), now);
   const load = createLoad({ maxDelayMs, memoryUse, log, now });
 
-  const refusal = (code: Code, why: string, reason: string, message: string, spread = 1): ConnectError => {
-    count(counters.refused, why);
-    return failure(code, reason, message, { retryAfterMs: Math.ceil(retryAfterMs * (1 + spread * Math.random())) });
-  };
+  const refuse = createRefuse(counters);
 
   const excessOf = ({ size, unauthenticated }: OpenSockets, hasToken: boolean): Excess | undefined =>
     load.excess ??
@@ -100,7 +95,7 @@ export function createAdmission({ limits, memoryUse, counters, log, now }: Admis
   const admitWork = (): void => {
     const { excess } = load;
     if (excess !== undefined) {
-      throw refusal(Code.Unavailable, excess, "OVERLOADED", "too busy for more");
+      throw refuse({ of: excess, reason: "OVERLOADED", message: "too busy for more" });
     }
   };
 
@@ -108,7 +103,7 @@ export function createAdmission({ limits, memoryUse, counters, log, now }: Admis
     admitSocket(open, hasToken) {
       const excess = excessOf(open, hasToken) ?? (sockets.take() > 0 ? "accept_rate" : undefined);
       if (excess !== undefined) {
-        throw refusal(Code.Unavailable, excess, "OVERLOADED", socketMessages[excess], socketSpread);
+        throw refuse({ of: excess, reason: "OVERLOADED", message: socketMessages[excess], spread: socketSpread });
       }
     },
     refusesOpened(open, authenticated) {
@@ -121,8 +116,8 @@ export function createAdmission({ limits, memoryUse, counters, log, now }: Admis
     admitMessage() {
       admitWork();
       if (messages !== undefined && messages.take() > 0) {
-        const text = "more messages than this gateway takes in a second";
-        throw refusal(Code.ResourceExhausted, "messages", "RATE_LIMITED", text);
+        const message = "more messages than this gateway takes in a second";
+        throw refuse({ of: "messages", code: Code.ResourceExhausted, reason: "RATE_LIMITED", message });
       }
     },
     admitWork,

@@ -1,6 +1,7 @@
 // What users have on its way: one user's share of it is bounded, and so is what all have together.
 import { Code } from "@connectrpc/connect";
-import { failure } from "../errors.ts";
+import type { Counters } from "../counters.ts";
+import { createRefuse } from "./refusal.ts";
 
 export interface SharesOptions {
   /** What is counted, for the error: "messages". */
@@ -11,6 +12,7 @@ export interface SharesOptions {
   readonly maxLength?: number;
   /** Of all users together, in characters. Default: 64 Mi. */
   readonly maxTotalLength?: number;
+  readonly counters: Pick<Counters, "refused">;
 }
 
 export interface Share {
@@ -29,10 +31,11 @@ export interface Shares {
   giveBack(userId: string, share: Share, length: number): void;
 }
 
-const retryAfterMs = 1000;
+const code = Code.ResourceExhausted;
 
 export function createShares(options: SharesOptions): Shares {
   const { what, maxCount = 1000, maxLength = 4 * 1024 * 1024, maxTotalLength = 64 * 1024 * 1024 } = options;
+  const refuse = createRefuse(options.counters);
   const shares = new Map<string, Share>();
   let totalLength = 0;
   return {
@@ -44,10 +47,10 @@ export function createShares(options: SharesOptions): Shares {
       const share = known ?? { count: 0, length: 0 };
       if (share.count >= maxCount || share.length + length > maxLength) {
         const message = `too many of your ${what} wait for their answer`;
-        throw failure(Code.ResourceExhausted, "TOO_MANY_PENDING", message, { retryAfterMs });
+        throw refuse({ of: "user_pending", code, reason: "TOO_MANY_PENDING", message });
       }
       if (totalLength + length > maxTotalLength) {
-        throw failure(Code.ResourceExhausted, "OVERLOADED", `too many ${what} wait for their answer`, { retryAfterMs });
+        throw refuse({ of: "pending", code, reason: "OVERLOADED", message: `too many ${what} wait for their answer` });
       }
       share.count += 1;
       share.length += length;
