@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Code } from "@connectrpc/connect";
 import { failure, type Producer } from "@im-gateway/core";
 import { MessageType } from "@im-gateway/proto";
+import { decodeJwt } from "jose";
 import { afterEach, describe, expect, it } from "vitest";
 import { startLogic, type TestLogic, until } from "../test/start-logic.ts";
 import { longWaitMs } from "./downstream.ts";
@@ -156,10 +157,13 @@ describe("an outage of Kafka", () => {
 });
 
 describe("an outage that is longer than the outbox", () => {
-  it("is told to everybody on the gateway, after what was kept", async () => {
+  it("is told to everybody on the gateway, after what was kept, and what was revoked is told again", async () => {
     const weather: Weather = { failWith: () => undefined };
     const { im, say, heard } = await scene("g2", { wrapProducer: under(weather) });
     weather.failWith = (topic) => (topic === "downstream-g2" ? Code.Unavailable : undefined);
+    const { accessToken, user } = await im.auth.guest({});
+    const sessionId = String(decodeJwt(accessToken).sid);
+    await im.auth.logout({ callerId: user?.userId ?? "", sessionId });
     const contents = Array.from({ length: maxRecordsPerTopic + 2 }, (_, index) => String(index));
     // The bus of the tests holds no more at once.
     for (let first = 0; first < contents.length; first += 1000) await say(...contents.slice(first, first + 1000));
@@ -168,7 +172,11 @@ describe("an outage that is longer than the outbox", () => {
       gatewayId === "g2" && record.type === "resync-required";
     await until(() => im.received.some(told), "resync-required");
     expect(heard("g2").slice(0, 2)).toEqual(["2", "3"]);
-    const ofBob = im.received.filter(({ gatewayId }) => gatewayId === "g2");
+    const isRevocation = ({ gatewayId, record }: (typeof im.received)[number]): boolean =>
+      gatewayId === "g2" && record.type === "revoke";
+    await until(() => im.received.some(isRevocation), "the revocation");
+    expect(im.received.find(isRevocation)?.record.sid).toBe(sessionId);
+    const ofBob = im.received.filter((received) => received.gatewayId === "g2" && !isRevocation(received));
     expect(ofBob.map(told).lastIndexOf(false)).toBeLessThan(ofBob.findIndex(told));
     expect(ofBob.find(told)?.record).toMatchObject({ broadcast: true, data: { reason: "RECORDS_DROPPED" } });
     await say("last");

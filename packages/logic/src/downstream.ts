@@ -32,6 +32,8 @@ export interface DownstreamOptions {
   /** A gateway's topic is this and its id. */
   readonly topicPrefix: string;
   readonly outbox: Outbox;
+  /** Called when a gateway can be told anew what it must not miss: records for it had to go. */
+  readonly onLoss: (gatewayId: string) => void;
   readonly log: Log;
   readonly counts: Counts;
 }
@@ -51,7 +53,7 @@ const resyncRecord = encodeRecord(
 );
 
 export function createDownstream(options: DownstreamOptions): Downstream {
-  const { producer, topicPrefix, outbox, log, counts } = options;
+  const { producer, topicPrefix, outbox, onLoss, log, counts } = options;
   /** The topics of which it was said that their records wait long. */
   const waitLong = new Set<string>();
 
@@ -126,6 +128,7 @@ export function createDownstream(options: DownstreamOptions): Downstream {
     for (const topic of outbox.losses().filter((lossy) => !outbox.holds(lossy))) {
       outbox.settleLoss(topic);
       keep([{ topic, key: "", value: resyncRecord }]);
+      onLoss(topic.slice(topicPrefix.length));
     }
   }
 

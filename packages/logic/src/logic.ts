@@ -122,7 +122,8 @@ export function createLogic(options: LogicOptions): Logic {
   const recent = createRecent();
   const outbox = createOutbox(store, now);
   const topicPrefix = topics.downstreamPrefix;
-  const downstream = createDownstream({ producer, topicPrefix, outbox, log, counts });
+  const onLoss = (gatewayId: string): void => revocations.tellAgain(gatewayId);
+  const downstream = createDownstream({ producer, topicPrefix, outbox, onLoss, log, counts });
   const { accessTokenTtlMs } = options.jwt;
   const revocations = createRevocations({ store, downstream, accessTokenTtlMs, log, now });
   const sessions = createSessions(store, createTokens(options.jwt, now), revocations.revoke, now);

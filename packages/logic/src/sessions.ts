@@ -20,7 +20,7 @@ export interface Sessions {
   end(sessionId: string, userId: string): void;
 }
 
-/** @param revoke called with each session that ends before its time */
+/** @param revoke called with each session that ends before its time, within the transaction that ends it */
 export function createSessions(
   store: Store,
   tokens: Tokens,
@@ -66,6 +66,7 @@ export function createSessions(
           rotate.run(jti, now() + tokens.refreshTokenTtlMs, claims.sessionId);
         } else if (session !== undefined) {
           remove.run(claims.sessionId);
+          revoke(session);
         }
         return session;
       });
@@ -73,16 +74,17 @@ export function createSessions(
         throw failure(Code.Unauthenticated, "INVALID_REFRESH_TOKEN", "the session has ended");
       }
       if (subject.refreshJti !== claims.jti) {
-        revoke(subject);
         throw failure(Code.Unauthenticated, "REFRESH_TOKEN_REUSED", "the refresh token was used before; log in again");
       }
       return { userId: subject.userId, tokens: await tokens.sign(subject, jti) };
     },
 
     end(sessionId, userId) {
-      if (removeOwn.run(sessionId, userId).changes > 0) {
-        revoke({ sessionId, userId });
-      }
+      store.transaction(() => {
+        if (removeOwn.run(sessionId, userId).changes > 0) {
+          revoke({ sessionId, userId });
+        }
+      });
     },
   };
 }
