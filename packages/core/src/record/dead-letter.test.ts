@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { ConsumerRecord, ProducerRecord } from "../adapters.ts";
 import { failure } from "../errors.ts";
 import { createDeadLetters } from "./dead-letter.ts";
@@ -53,6 +53,46 @@ test("that Kafka refuses for good is given up, and says so", async () => {
   const { bury, letters, logged } = open([failure(Code.InvalidArgument, "MESSAGE_TOO_LARGE", "large")]);
   await bury(record, "why");
   expect([letters.length, logged]).toEqual([0, ["error a record could not be put on the dead-letter topic"]]);
+});
+
+test("holds the others up only once where nothing is taken for half a minute, until something is", async () => {
+  vi.useFakeTimers();
+  try {
+    const { bury, letters, logged, refusals } = open();
+    const refuse = (count: number): void => {
+      refusals.splice(
+        0,
+        refusals.length,
+        ...Array.from({ length: count }, () => failure(Code.Unavailable, "AWAY", "away")),
+      );
+    };
+    const isSettled = async (buried: Promise<void>): Promise<boolean> => {
+      let settled = false;
+      void buried.then(() => {
+        settled = true;
+      });
+      await vi.advanceTimersByTimeAsync(0);
+      return settled;
+    };
+    refuse(1000);
+    const [first, second] = [bury(record, "first"), bury(record, "second")];
+    await vi.advanceTimersByTimeAsync(29_900);
+    expect([await isSettled(first), await isSettled(second), logged]).toEqual([false, false, []]);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([await isSettled(first), await isSettled(second), logged.length]).toEqual([true, true, 2]);
+    expect(await isSettled(bury(record, "third"))).toBe(true);
+    expect(logged).toHaveLength(3);
+    refuse(0);
+    await bury(record, "fourth");
+    expect(letters.map(({ headers }) => headers?.reason)).toEqual(["fourth"]);
+    refuse(3);
+    const fifth = bury(record, "fifth");
+    expect(await isSettled(fifth)).toBe(false);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect([await isSettled(fifth), letters.length, logged.length]).toEqual([true, 2, 3]);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("that is not stored when its reader ends is the next one's", async () => {

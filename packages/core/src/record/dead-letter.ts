@@ -16,7 +16,7 @@ export interface DeadLettersOptions {
 export interface DeadLetters {
   /**
    * Resolves when the record is stored on the dead-letter topic; or, with a line in the log, when Kafka refuses it for good or did not take it
-   * for half a minute: it is not worth more of the others' time.
+   * for half a minute: it is not worth more of the others' time. From then on records are tried once and not waited for, until one is stored.
    * Rejects when `stopped` aborts first: then it is to be read, and buried, once more.
    */
   bury(record: ConsumerRecord, reason: string): Promise<void>;
@@ -29,19 +29,25 @@ const maxLetterBytes = 900_000;
 const cutBytes = 1024;
 
 export function createDeadLetters({ send, topic, stopped, log }: DeadLettersOptions): DeadLetters {
+  /** It took nothing for as long as a record is worth. */
+  let closed = false;
+
   const insist = async (record: ConsumerRecord, reason: string): Promise<void> => {
     const letter = toLetter(topic, record, reason);
     const dueMs = performance.now() + maxTriesMs;
     for (;;) {
       try {
         await send(letter);
+        closed = false;
         return;
       } catch (thrown) {
         const error = toConnectError(thrown);
         if (stopped().aborted) {
           throw error;
         }
-        if (error.code === Code.InvalidArgument || performance.now() >= dueMs) {
+        const isOver = performance.now() >= dueMs;
+        if (error.code === Code.InvalidArgument || isOver || closed) {
+          closed ||= isOver;
           const { partition, offset, headers } = record;
           const trace_id = traceIdOf(headers.traceparent);
           const fields = { topic: record.topic, partition, offset, trace_id, error };
@@ -58,7 +64,7 @@ export function createDeadLetters({ send, topic, stopped, log }: DeadLettersOpti
       const buried = insist(record, reason);
       // Whoever waits for many may come to this one late: until then its rejection is nobody's.
       buried.catch(() => {});
-      return buried;
+      return closed ? Promise.resolve() : buried;
     },
   };
 }
