@@ -121,8 +121,8 @@ export interface Subscription {
 
 export interface Consumer {
   /**
-   * Creates missing topics, then delivers until the signal aborts. It rides out an absent broker; it rejects only on what can never work, and
-   * with `aborted`, reason PARTITION_TAKEN, when the subscription has an epoch and a member with a higher one has the partitions.
+   * Creates missing topics, then delivers until the signal aborts. It rides out an absent broker, and once it was ready a right that is taken
+   * away; it rejects only on what can never work, and with `aborted`, reason PARTITION_TAKEN, when the subscription has an epoch and a member with a higher one has the partitions.
    */
   run(subscription: Subscription): Promise<void>;
 }

@@ -339,3 +339,33 @@ it("ends at once, also while there is no broker", async () => {
   expect(performance.now() - startedMs).toBeLessThan(publishTimeoutMs + 500);
   await broker.restart();
 }, 60_000);
+
+it("rides out what Kafka refuses for a while, and tells of a topic that was made anew meanwhile", async () => {
+  const lines: string[] = [];
+  const kafka = connect({ log: (level, message) => void lines.push(`${level} ${message}`) });
+  // Mended below, as an operator mends a right.
+  const topic = { ...(await newTopic(kafka, 1)), retentionMs: 60_000 };
+  const events: string[] = [];
+  const { ready, stop } = subscribe(kafka, topic, {
+    deliver: (batch) => void events.push(...batch.map(({ value }) => Buffer.from(value ?? []).toString())),
+    onGap: ({ reason }) => void events.push(reason),
+  });
+  await waitFor(() => ready.at(-1), { timeoutMs: 10_000, what: "the consumer to be ready" });
+  await kafka.producer.send({ topic: topic.name, key: "k", value: Buffer.from("one") });
+  await waitFor(() => events.includes("one"), { timeoutMs: 10_000, what: "the first record" });
+  topic.retentionMs = -5;
+  const admin = new Client({ brokers: [...broker.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic.name] });
+  await admin.disconnect();
+  const refused = "error Kafka refuses what it allowed before, trying again";
+  await waitFor(() => lines.filter((line) => line === refused).length >= 2, { timeoutMs: 30_000, what: "refusals" });
+  expect(events).toEqual(["one"]);
+  topic.retentionMs = 60_000;
+  await waitFor(() => events.includes("recreated"), { timeoutMs: 30_000, what: "the gap to be told" });
+  await kafka.producer.send({ topic: topic.name, key: "k", value: Buffer.from("two") });
+  await waitFor(() => events.includes("two"), { timeoutMs: 20_000, what: "the next record" });
+  expect(events).toEqual(["one", "recreated", "two"]);
+  await stop();
+  await kafka.producer.close();
+}, 120_000);
